@@ -1,0 +1,108 @@
+//! Tensors of the mmproj file: CLIP tower, image projector, region extractor.
+
+use super::{Builder, Checkpoint, Kind, Part, TensorSpec};
+use crate::hparams::{MmprojHparams, RegionHparams, VisionHparams};
+use crate::names::{self, gguf, hf};
+
+/// Side of every spatial kernel of the region extractor.
+const KERNEL: u32 = 3;
+
+/// All tensors of the mmproj file, in file order.
+///
+/// Vision blocks above the last tap are listed too: llama.cpp refuses a tower with missing blocks.
+/// A runtime that never touches them never reads them from disk.
+pub fn mmproj_specs(h: &MmprojHparams) -> Vec<TensorSpec> {
+    let mut specs = vision_specs(&h.vision);
+    let mut b = Builder::new(Checkpoint::Language, Part::Vision);
+    let (n_in, n_out) = (h.vision.n_embd, h.region.n_embd_out);
+    b.linear(gguf::IMAGE_PROJECTOR, hf::MM_PROJECTOR, n_in, n_out);
+    specs.extend(b.specs);
+    specs.extend(region_specs(&h.region, h.vision.n_embd));
+    specs
+}
+
+fn vision_specs(h: &VisionHparams) -> Vec<TensorSpec> {
+    let (n, p) = (h.n_embd, h.patch_size);
+    let mut b = Builder::new(Checkpoint::Clip, Part::Vision);
+    b.tensor(Kind::Table, gguf::CLASS_EMBD, hf::CLASS_EMBEDDING, &[n]);
+    b.weight(
+        Kind::Conv,
+        gguf::PATCH_EMBD,
+        hf::PATCH_EMBEDDING,
+        &[p, p, 3, n],
+    );
+    let table = [n, h.n_positions()];
+    b.weight(
+        Kind::Table,
+        gguf::POSITION_EMBD,
+        hf::POSITION_EMBEDDING,
+        &table,
+    );
+    b.norm(gguf::PRE_LN, hf::PRE_LAYRNORM, n);
+    for il in 0..h.n_layer {
+        vision_block(&mut b, h, il);
+    }
+    b.specs
+}
+
+fn vision_block(b: &mut Builder, h: &VisionHparams, il: u32) {
+    use gguf::vision as to;
+    use hf::vision as from;
+    let (n, n_ff) = (h.n_embd, h.n_ff);
+    let name = |part| gguf::vision_block(il, part);
+    let source = |part| hf::vision_layer(il, part);
+    b.norm(&name(to::LN1), &source(from::LAYER_NORM1), n);
+    b.linear(&name(to::ATTN_Q), &source(from::Q_PROJ), n, n);
+    b.linear(&name(to::ATTN_K), &source(from::K_PROJ), n, n);
+    b.linear(&name(to::ATTN_V), &source(from::V_PROJ), n, n);
+    b.linear(&name(to::ATTN_OUT), &source(from::OUT_PROJ), n, n);
+    b.norm(&name(to::LN2), &source(from::LAYER_NORM2), n);
+    b.linear(&name(to::FFN_UP), &source(from::FC1), n, n_ff);
+    b.linear(&name(to::FFN_DOWN), &source(from::FC2), n_ff, n);
+}
+
+fn region_specs(h: &RegionHparams, n_embd: u32) -> Vec<TensorSpec> {
+    let mut b = Builder::new(Checkpoint::Language, Part::Region);
+    for l in 0..h.n_levels() {
+        input_conv(&mut b, l, n_embd + 2, h.n_channels);
+    }
+    let c = h.n_channels;
+    for f in 0..h.n_fuse {
+        b.weight(
+            Kind::Conv,
+            &gguf::fuse_conv(f),
+            &hf::fuse_conv(f),
+            &[KERNEL, KERNEL, c, c],
+        );
+        b.norm(&gguf::fuse_norm(f), &hf::fuse_norm(f), c);
+    }
+    for l in 0..h.n_levels() {
+        b.weight(
+            Kind::Conv,
+            &gguf::pconv(l),
+            &hf::pconv(l),
+            &[KERNEL, KERNEL, c, c],
+        );
+        b.bias(&gguf::pconv(l), &hf::pconv(l), c);
+    }
+    // `from_kv` bounds C by 2^16 and the side by 2^6, so this fits.
+    let n_flat = c * h.roi_output_size * h.roi_output_size;
+    b.linear(gguf::FLATTEN, hf::FLATTEN_LINEAR, n_flat, h.n_mid);
+    b.linear(gguf::POS_FC1, &hf::pos_embedd(0), 4, h.n_pos_hidden);
+    b.norm(gguf::POS_LN1, &hf::pos_embedd(2), h.n_pos_hidden);
+    b.linear(gguf::POS_FC2, &hf::pos_embedd(3), h.n_pos_hidden, h.n_mid);
+    b.norm(gguf::POS_LN2, &hf::pos_embedd(5), h.n_mid);
+    b.linear(gguf::UPDIMS, hf::UPDIMS, h.n_mid, h.n_embd_out);
+    b.specs
+}
+
+/// A 1x1 convolution is a matrix; the checkpoint keeps the two dimensions of its kernel.
+fn input_conv(b: &mut Builder, l: u32, n_in: u32, n_out: u32) {
+    let (name, source) = (
+        names::weight(&gguf::input_conv(l)),
+        names::weight(&hf::input_conv(l)),
+    );
+    let spec = b.tensor(Kind::Matrix, &name, &source, &[n_in, n_out]);
+    spec.source.shape.extend([1, 1]);
+    b.bias(&gguf::input_conv(l), &hf::input_conv(l), n_out);
+}
