@@ -81,6 +81,14 @@ pub enum Error {
         /// What llama.cpp returned, in words.
         reason: String,
     },
+    /// A region box cannot be sampled.
+    #[error("box {index}: {reason}")]
+    Box {
+        /// Its index among the boxes.
+        index: usize,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A buffer of the wrong size was handed over.
     #[error("`{name}`: expected {expected} elements, got {got}")]
     Length {

@@ -3,12 +3,30 @@
 //! Everything that touches the C libraries lives here, and nothing here knows what model is run.
 //! Shapes are given in ggml order (fastest index first); where a PyTorch name helps, its order
 //! follows in brackets.
+//!
+//! * [`devices`], [`Backend`]: what ggml can compute on;
+//! * [`graph`], [`nn`]: graphs that are built once and run many times;
+//! * [`roi_align`]: RoIAlign with its lowerings;
+//! * [`weights`]: tensors mapped from a file or allocated on a device;
+//! * [`llama`]: language models, with batches that mix tokens and embeddings;
+//! * [`numeric`]: how far two arrays are apart.
 
-
-
+mod backend;
+mod cancel;
 mod dtype;
 mod error;
+pub mod graph;
+pub mod llama;
+mod logging;
+pub mod nn;
+pub mod numeric;
+pub mod roi_align;
 mod sys;
+mod tensor;
+pub mod weights;
 
+pub use backend::{Backend, DeviceInfo, DeviceKind, devices};
+pub use cancel::CancelToken;
 pub use dtype::DType;
 pub use error::{Error, Result};
+pub use tensor::Tensor;

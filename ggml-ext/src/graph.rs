@@ -1,0 +1,333 @@
+//! Compute graphs: built once, allocated once, run many times.
+//!
+//! [`Graph::build`] hands a [`Builder`] to a closure that reads like a PyTorch forward. Inputs and
+//! outputs leave the closure as small handles; after that a run allocates nothing.
+
+use crate::roi_align::RoiState;
+use crate::tensor::{Context, Tensor, ne_of};
+use crate::weights::TensorSet;
+use crate::{Backend, Error, Result, sys};
+use std::cell::{Cell, RefCell};
+use std::ffi::CString;
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+/// Handle of an input of one graph; see [`Graph::set`].
+#[derive(Clone, Copy, Debug)]
+pub struct Input(usize);
+
+/// Handle of an output of one graph; see [`Graph::get`].
+#[derive(Clone, Copy, Debug)]
+pub struct Output(usize);
+
+/// Records the nodes of a graph under construction.
+///
+/// The operations are in [`crate::nn`]. Handing over tensors whose shapes do not fit is a
+/// programming error and ends the process inside ggml: check shapes that come from a file first.
+pub struct Builder<'g> {
+    pub(crate) ctx: &'g Context,
+    pub(crate) backend: &'g Backend,
+    graph: NonNull<sys::ggml_cgraph>,
+    sources: RefCell<Vec<Arc<TensorSet>>>,
+    inputs: RefCell<Vec<NonNull<sys::ggml_tensor>>>,
+    outputs: RefCell<Vec<NonNull<sys::ggml_tensor>>>,
+    // Boxed: the address of each state is recorded in a node and must not move.
+    pub(crate) rois: RefCell<Vec<Box<RoiState>>>,
+    n_unnamed: Cell<usize>,
+}
+
+impl<'g> Builder<'g> {
+    /// Brings a tensor of a weights file, or of another stage, into the graph and keeps its
+    /// storage alive as long as the graph. `None` if the set has no tensor of that name.
+    pub fn tensor(&self, set: &Arc<TensorSet>, name: &str) -> Option<Tensor<'g>> {
+        let raw = set.raw(name)?;
+        let mut sources = self.sources.borrow_mut();
+        if !sources.iter().any(|s| Arc::ptr_eq(s, set)) {
+            sources.push(set.clone());
+        }
+        Some(Tensor::new(raw))
+    }
+
+    /// A float input of shape `ne` (ggml order). It must be set before every run: the allocator
+    /// may reuse its memory once the last node that reads it has run.
+    pub fn input(&self, name: &str, ne: &[usize]) -> (Tensor<'g>, Input) {
+        let t = self.leaf(name, ne);
+        (t, self.register_input(t))
+    }
+
+    /// A float input that keeps its value between runs.
+    pub fn persistent_input(&self, name: &str, ne: &[usize]) -> (Tensor<'g>, Input) {
+        let t = self.leaf(name, ne);
+        // SAFETY: `t` belongs to this builder's context. An output's memory is never reused, which
+        // is the property wanted here.
+        unsafe { sys::ggml_set_output(t.as_ptr()) };
+        (t, self.register_input(t))
+    }
+
+    fn leaf(&self, name: &str, ne: &[usize]) -> Tensor<'g> {
+        let t = self.ctx.new_tensor(crate::DType::F32, ne);
+        // SAFETY: `t` belongs to this builder's context.
+        unsafe { sys::ggml_set_input(t.as_ptr()) };
+        self.named(t, name)
+    }
+
+    fn register_input(&self, t: Tensor<'g>) -> Input {
+        let mut inputs = self.inputs.borrow_mut();
+        inputs.push(t.raw());
+        Input(inputs.len() - 1)
+    }
+
+    /// Marks `t` as a result under `name`; its value stays readable until the next run.
+    pub fn output(&self, t: Tensor<'g>, name: &str) -> Output {
+        self.named(t, name);
+        // SAFETY: `t` belongs to this builder's context and graph.
+        unsafe {
+            sys::ggml_set_output(t.as_ptr());
+            sys::ggml_build_forward_expand(self.graph.as_ptr(), t.as_ptr());
+        }
+        let mut outputs = self.outputs.borrow_mut();
+        outputs.push(t.raw());
+        Output(outputs.len() - 1)
+    }
+
+    /// Adds a copy of `t` into `to` (a tensor of a [`TensorSet`]) to the graph: how a stage hands
+    /// large results on without a way through host memory.
+    pub fn store(&self, t: Tensor<'g>, to: Tensor<'g>) {
+        // SAFETY: both tensors are alive; ggml checks that their element counts agree.
+        unsafe {
+            let copy = sys::ggml_cpy(self.ctx.as_ptr(), t.as_ptr(), to.as_ptr());
+            sys::ggml_build_forward_expand(self.graph.as_ptr(), copy);
+        }
+    }
+
+    /// Names a node; returns it for chaining. Names over 63 bytes are cut.
+    pub fn named(&self, t: Tensor<'g>, name: &str) -> Tensor<'g> {
+        let name = CString::new(name.replace('\0', "")).unwrap_or_default();
+        // SAFETY: `t` is alive and ggml copies the string, cutting it to its fixed buffer.
+        unsafe { sys::ggml_set_name(t.as_ptr(), name.as_ptr()) };
+        t
+    }
+
+    /// Wraps a fresh node, giving it a readable name from its operation.
+    pub(crate) fn node(&self, raw: *mut sys::ggml_tensor, op: &str) -> Tensor<'g> {
+        let t = Tensor::from_ptr(raw);
+        let n = self.n_unnamed.get();
+        self.n_unnamed.set(n + 1);
+        self.named(t, &format!("{op}.{n}"))
+    }
+}
+
+/// A graph allocated on one backend, with the storage that its tensors live in.
+pub struct Graph {
+    name: String,
+    backend: Backend,
+    graph: NonNull<sys::ggml_cgraph>,
+    inputs: Vec<NonNull<sys::ggml_tensor>>,
+    outputs: Vec<NonNull<sys::ggml_tensor>>,
+    rois: Vec<Box<RoiState>>,
+    galloc: GraphAllocator,
+    _ctx: Context,
+    _sources: Vec<Arc<TensorSet>>,
+}
+
+// SAFETY: all pointers lead into storage that the graph owns or keeps alive through Arc; nothing
+// is bound to a thread, and `run` takes `&mut self`.
+unsafe impl Send for Graph {}
+
+struct GraphAllocator(NonNull<sys::ggml_gallocr>);
+
+impl Drop for GraphAllocator {
+    fn drop(&mut self) {
+        // SAFETY: created by ggml_gallocr_new, freed once.
+        unsafe { sys::ggml_gallocr_free(self.0.as_ptr()) }
+    }
+}
+
+impl Graph {
+    /// Builds and allocates a graph of at most `max_nodes` nodes. `build` records the nodes and
+    /// returns whatever handles the caller needs.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] if the backend lacks a kernel for a node (nothing falls back to
+    /// another device), [`Error::Create`] if its memory does not suffice, and whatever `build`
+    /// returns.
+    pub fn build<R, E: From<Error>>(
+        name: &str,
+        backend: &Backend,
+        max_nodes: usize,
+        build: impl for<'g> FnOnce(&Builder<'g>) -> std::result::Result<R, E>,
+    ) -> std::result::Result<(Graph, R), E> {
+        let ctx = Context::for_graph(max_nodes)?;
+        let graph = ctx.new_graph(max_nodes);
+        let builder = Builder {
+            ctx: &ctx,
+            backend,
+            graph,
+            sources: RefCell::default(),
+            inputs: RefCell::default(),
+            outputs: RefCell::default(),
+            rois: RefCell::default(),
+            n_unnamed: Cell::new(0),
+        };
+        let handles = build(&builder)?;
+        check_supported(backend, graph)?;
+        let (sources, inputs) = (builder.sources.take(), builder.inputs.take());
+        let (outputs, rois) = (builder.outputs.take(), builder.rois.take());
+        let galloc = allocate(name, backend, graph)?;
+        let graph = Graph {
+            name: name.into(),
+            backend: backend.clone(),
+            graph,
+            inputs,
+            outputs,
+            rois,
+            galloc,
+            _ctx: ctx,
+            _sources: sources,
+        };
+        Ok((graph, handles))
+    }
+
+    /// Bytes of the buffer that holds the graph's intermediate tensors.
+    pub fn buffer_size(&self) -> usize {
+        // SAFETY: the allocator has one buffer, index 0.
+        unsafe { sys::ggml_gallocr_get_buffer_size(self.galloc.0.as_ptr(), 0) }
+    }
+
+    /// Fills an input.
+    ///
+    /// # Errors
+    /// [`Error::Length`] if the number of elements differs.
+    pub fn set(&mut self, input: Input, data: &[f32]) -> Result<()> {
+        let t = self.inputs[input.0];
+        set_floats(t, data)
+    }
+
+    /// The interpolation state of a RoIAlign node.
+    pub(crate) fn roi_mut(&mut self, index: usize) -> &mut RoiState {
+        &mut self.rois[index]
+    }
+
+    /// Runs every node.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`] if the backend's token was cancelled, [`Error::Compute`] otherwise.
+    pub fn run(&mut self) -> Result<()> {
+        if self.backend.cancel_token().is_cancelled() {
+            return Err(Error::Cancelled);
+        }
+        // SAFETY: allocated on this backend in `build`; `self` keeps all storage alive.
+        match unsafe { self.backend.compute(self.graph.as_ptr()) } {
+            sys::GGML_STATUS_SUCCESS => Ok(()),
+            sys::GGML_STATUS_ABORTED => Err(Error::Cancelled),
+            status => Err(Error::Compute {
+                graph: self.name.clone(),
+                reason: match status {
+                    sys::GGML_STATUS_ALLOC_FAILED => "out of memory".into(),
+                    other => format!("status {other}"),
+                },
+            }),
+        }
+    }
+
+    /// Reads an output of the last run into `out`, which is resized to fit.
+    pub fn get(&self, output: Output, out: &mut Vec<f32>) {
+        read_floats(self.outputs[output.0], out);
+    }
+
+    /// Shape of an output in ggml order.
+    pub fn output_ne(&self, output: Output) -> [usize; 4] {
+        ne_of(self.outputs[output.0])
+    }
+
+    /// Every node as `(name, operation)`, in the order in which they run.
+    pub fn nodes(&self) -> Vec<(String, String)> {
+        nodes(self.graph).map(describe_node).collect()
+    }
+}
+
+/// Copies `data` into a float tensor.
+pub(crate) fn set_floats(t: NonNull<sys::ggml_tensor>, data: &[f32]) -> Result<()> {
+    // SAFETY: `t` is alive (held by the caller's owner), float and contiguous; the size is checked
+    // before the copy.
+    unsafe {
+        let expected = sys::ggml_nelements(t.as_ptr()) as usize;
+        if expected != data.len() {
+            let name = crate::backend::owned((*t.as_ptr()).name.as_ptr());
+            return Err(Error::Length {
+                name,
+                expected,
+                got: data.len(),
+            });
+        }
+        let bytes = std::mem::size_of_val(data);
+        sys::ggml_backend_tensor_set(t.as_ptr(), data.as_ptr().cast(), 0, bytes);
+    }
+    Ok(())
+}
+
+/// Copies a contiguous float tensor into `out`, which is resized to fit.
+pub(crate) fn read_floats(t: NonNull<sys::ggml_tensor>, out: &mut Vec<f32>) {
+    // SAFETY: `t` is alive (held by the caller's owner), float and contiguous; `out` is resized to
+    // its element count first.
+    unsafe {
+        assert_eq!(
+            (*t.as_ptr()).type_,
+            sys::GGML_TYPE_F32,
+            "only float tensors are read back"
+        );
+        let n = sys::ggml_nelements(t.as_ptr()) as usize;
+        out.resize(n, 0.0);
+        sys::ggml_backend_tensor_get(t.as_ptr(), out.as_mut_ptr().cast(), 0, n * 4);
+    }
+}
+
+fn nodes(graph: NonNull<sys::ggml_cgraph>) -> impl Iterator<Item = *mut sys::ggml_tensor> {
+    // SAFETY: the graph is alive while its owner is borrowed by the callers in this file, and the
+    // indices are below its node count.
+    unsafe {
+        let n = sys::ggml_graph_n_nodes(graph.as_ptr());
+        (0..n).map(move |i| sys::ggml_graph_node(graph.as_ptr(), i))
+    }
+}
+
+fn describe_node(node: *mut sys::ggml_tensor) -> (String, String) {
+    // SAFETY: a node of a live graph; both strings are NUL-terminated.
+    unsafe {
+        let name = crate::backend::owned((*node).name.as_ptr());
+        (name, crate::backend::owned(sys::ggml_op_desc(node)))
+    }
+}
+
+fn check_supported(backend: &Backend, graph: NonNull<sys::ggml_cgraph>) -> Result<()> {
+    for node in nodes(graph) {
+        // SAFETY: device and node are alive.
+        if !unsafe { sys::ggml_backend_dev_supports_op(backend.device(), node) } {
+            let (node, op) = describe_node(node);
+            return Err(Error::Unsupported {
+                device: backend.info().name.clone(),
+                node,
+                op,
+            });
+        }
+    }
+    Ok(())
+}
+
+fn allocate(
+    name: &str,
+    backend: &Backend,
+    graph: NonNull<sys::ggml_cgraph>,
+) -> Result<GraphAllocator> {
+    let failed = || Error::Create {
+        action: format!("allocate memory for graph `{name}`"),
+    };
+    // SAFETY: the buffer type belongs to a registered device.
+    let raw = unsafe { sys::ggml_gallocr_new(backend.buffer_type()) };
+    let galloc = GraphAllocator(NonNull::new(raw).ok_or_else(failed)?);
+    // SAFETY: allocator and graph are alive; on failure nothing of the graph is used again.
+    match unsafe { sys::ggml_gallocr_alloc_graph(galloc.0.as_ptr(), graph.as_ptr()) } {
+        true => Ok(galloc),
+        false => Err(failed()),
+    }
+}

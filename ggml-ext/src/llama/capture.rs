@@ -1,0 +1,64 @@
+//! Copies of chosen inner tensors of a decode, for comparing with a reference.
+
+use crate::backend::owned;
+use crate::sys;
+use std::collections::HashMap;
+use std::ffi::c_void;
+
+/// Keeps the last row of every tensor whose name starts with the prefix.
+pub(super) struct Capture {
+    prefix: String,
+    rows: HashMap<String, Vec<f32>>,
+}
+
+impl Capture {
+    pub(super) fn new(prefix: String) -> Capture {
+        Capture {
+            prefix,
+            rows: HashMap::new(),
+        }
+    }
+
+    pub(super) fn row(&self, name: &str) -> Option<&[f32]> {
+        self.rows.get(name).map(Vec::as_slice)
+    }
+
+    unsafe fn keep_last_row(&mut self, name: String, t: *mut sys::ggml_tensor) {
+        // SAFETY: the scheduler hands over a computed tensor; only contiguous float matrices are
+        // read, within their size.
+        unsafe {
+            if (*t).type_ != sys::GGML_TYPE_F32 || !sys::ggml_is_contiguous(t) {
+                return;
+            }
+            let (n, rows) = ((*t).ne[0] as usize, sys::ggml_nrows(t) as usize);
+            if rows == 0 {
+                return;
+            }
+            let mut row = vec![0.0f32; n];
+            let offset = (rows - 1) * n * 4;
+            sys::ggml_backend_tensor_get(t, row.as_mut_ptr().cast(), offset, n * 4);
+            self.rows.insert(name, row);
+        }
+    }
+}
+
+/// llama.cpp's evaluation callback: asked first whether the tensor is wanted, then called with it.
+pub(super) unsafe extern "C" fn on_eval(
+    t: *mut sys::ggml_tensor,
+    ask: bool,
+    data: *mut c_void,
+) -> bool {
+    // SAFETY: `data` is the boxed Capture that the context owns; callbacks run one at a time on
+    // the thread that decodes, which holds the context mutably.
+    unsafe {
+        let capture = &mut *data.cast::<Capture>();
+        let name = owned((*t).name.as_ptr());
+        if !name.starts_with(&capture.prefix) {
+            return !ask;
+        }
+        if !ask {
+            capture.keep_last_row(name, t);
+        }
+        true
+    }
+}

@@ -1,0 +1,15 @@
+//! Language models of llama.cpp.
+//!
+//! llama-cpp-2 loads models, tokenises and samples. What it lacks is here: contexts whose batches
+//! mix tokens and embeddings, that can be cancelled and whose inner values can be watched.
+
+mod batch;
+mod capture;
+mod context;
+mod model;
+mod sampler;
+
+pub use batch::Batch;
+pub use context::{Context, ContextParams, KvType};
+pub use model::{LoadOptions, Model};
+pub use sampler::{Sampler, Sampling};

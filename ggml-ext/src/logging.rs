@@ -1,0 +1,57 @@
+//! C logs to `tracing`, and the last error message for our own errors.
+
+use crate::backend::owned;
+use crate::sys;
+use std::cell::RefCell;
+use std::ffi::{c_char, c_void};
+use std::sync::Mutex;
+
+/// The last error line that the C libraries logged, for error messages of calls that return null.
+static LAST_ERROR: Mutex<String> = Mutex::new(String::new());
+
+/// Sends the logs of ggml and llama.cpp to `tracing` (target `llama.cpp`).
+pub(crate) fn install() {
+    // SAFETY: the callback is a plain function without user data.
+    unsafe { sys::llama_log_set(Some(forward), std::ptr::null_mut()) }
+}
+
+/// Takes the last error message, if one was logged since the previous call.
+pub(crate) fn take_last_error() -> Option<String> {
+    let mut last = LAST_ERROR.lock().unwrap_or_else(|p| p.into_inner());
+    (!last.is_empty()).then(|| std::mem::take(&mut *last))
+}
+
+thread_local! {
+    /// The unfinished line: the C side prints some lines in pieces.
+    static LINE: RefCell<(sys::ggml_log_level, String)> =
+        const { RefCell::new((sys::GGML_LOG_LEVEL_NONE, String::new())) };
+}
+
+unsafe extern "C" fn forward(level: sys::ggml_log_level, text: *const c_char, _: *mut c_void) {
+    let text = owned(text);
+    LINE.with_borrow_mut(|(line_level, line)| {
+        if level != sys::GGML_LOG_LEVEL_CONT {
+            *line_level = level;
+        }
+        line.push_str(&text);
+        if line.ends_with('\n') {
+            emit(*line_level, line.trim_end());
+            line.clear();
+        }
+    });
+}
+
+fn emit(level: sys::ggml_log_level, line: &str) {
+    if line.chars().all(|c| c == '.' || c.is_whitespace()) {
+        return;
+    }
+    match level {
+        sys::GGML_LOG_LEVEL_ERROR => {
+            line.clone_into(&mut LAST_ERROR.lock().unwrap_or_else(|p| p.into_inner()));
+            tracing::error!(target: "llama.cpp", "{line}");
+        }
+        sys::GGML_LOG_LEVEL_WARN => tracing::warn!(target: "llama.cpp", "{line}"),
+        sys::GGML_LOG_LEVEL_INFO => tracing::info!(target: "llama.cpp", "{line}"),
+        _ => tracing::debug!(target: "llama.cpp", "{line}"),
+    }
+}

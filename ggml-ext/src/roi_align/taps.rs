@@ -1,0 +1,81 @@
+//! The interpolation weights of one box along one axis.
+
+use super::RoiAlignParams;
+
+/// Samples per bin along an axis of a box from `lo` to `hi`.
+pub(super) fn n_samples(p: &RoiAlignParams, lo: f32, hi: f32) -> usize {
+    match p.sampling_ratio {
+        0 => ((hi - lo) * p.spatial_scale / p.output_size as f32).ceil() as usize,
+        n => n,
+    }
+}
+
+/// For every bin the cells that it reads and their weights, the mean over samples included.
+/// Refilling reuses the memory.
+#[derive(Default)]
+pub(super) struct AxisTaps {
+    starts: Vec<u32>,
+    cells: Vec<u32>,
+    weights: Vec<f32>,
+    span: std::ops::Range<usize>,
+}
+
+impl AxisTaps {
+    /// Computes the weights of a box from `lo` to `hi` on an axis of `n_cells` cells.
+    pub(super) fn fill(&mut self, p: &RoiAlignParams, lo: f32, hi: f32, n_cells: usize) {
+        self.starts.clear();
+        self.cells.clear();
+        self.weights.clear();
+        self.starts.push(0);
+        let start = lo * p.spatial_scale - 0.5;
+        let end = hi * p.spatial_scale - 0.5;
+        let bin = (end - start) / p.output_size as f32;
+        let samples = n_samples(p, lo, hi);
+        let share = 1.0 / samples.max(1) as f32;
+        for i in 0..p.output_size {
+            for s in 0..samples {
+                let at = start + i as f32 * bin + (s as f32 + 0.5) * bin / samples as f32;
+                self.add_sample(at, n_cells, share);
+            }
+            self.starts.push(self.cells.len() as u32);
+        }
+        let first = self.cells.iter().min().map_or(0, |&c| c as usize);
+        let end = self.cells.iter().max().map_or(0, |&c| c as usize + 1);
+        self.span = first..end;
+    }
+
+    /// One sample: nothing beyond a cell outside, otherwise two neighbouring cells (one where the
+    /// coordinate is at or past the last cell).
+    fn add_sample(&mut self, at: f32, n_cells: usize, share: f32) {
+        if !(-1.0..=n_cells as f32).contains(&at) {
+            return;
+        }
+        let at = at.max(0.0);
+        let cell = at as usize;
+        if cell >= n_cells - 1 {
+            return self.add(n_cells - 1, share);
+        }
+        let fraction = at - cell as f32;
+        self.add(cell, (1.0 - fraction) * share);
+        self.add(cell + 1, fraction * share);
+    }
+
+    fn add(&mut self, cell: usize, weight: f32) {
+        self.cells.push(cell as u32);
+        self.weights.push(weight);
+    }
+
+    /// The taps of one bin as (cell, weight); a cell may occur more than once.
+    #[inline]
+    pub(super) fn bin(&self, i: usize) -> impl Iterator<Item = (usize, f32)> + '_ {
+        let range = self.starts[i] as usize..self.starts[i + 1] as usize;
+        let cells = self.cells[range.clone()].iter().map(|&c| c as usize);
+        cells.zip(self.weights[range].iter().copied())
+    }
+
+    /// The cells between the first and the last that any bin reads.
+    #[inline]
+    pub(super) fn span(&self) -> std::ops::Range<usize> {
+        self.span.clone()
+    }
+}

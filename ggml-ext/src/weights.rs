@@ -1,0 +1,246 @@
+//! Named tensors with storage: mapped from a file, or allocated on a device.
+
+use crate::tensor::Context;
+use crate::{Backend, DType, Error, Result, sys};
+use memmap2::Mmap;
+use std::collections::HashMap;
+use std::path::Path;
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+/// Where one tensor of a file lies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredTensor {
+    /// Its name.
+    pub name: String,
+    /// Its element type.
+    pub dtype: DType,
+    /// Its shape in ggml order, 1 to 4 dimensions.
+    pub ne: Vec<usize>,
+    /// Absolute offset of its first byte in the file.
+    pub offset: usize,
+    /// Its size in bytes.
+    pub n_bytes: usize,
+}
+
+/// How weights get to the device.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Residence {
+    /// Use the mapped file in place where the device can, copy tensor by tensor where it cannot.
+    #[default]
+    Mapped,
+    /// Always copy into memory of the device's own.
+    Copied,
+}
+
+/// ggml's CPU kernels read rows with aligned vector loads.
+const HOST_ALIGNMENT: usize = 32;
+
+/// A set of named tensors on one device. Immutable once made, except through graphs that store
+/// into it ([`crate::graph::Builder::store`]).
+pub struct TensorSet {
+    tensors: HashMap<String, NonNull<sys::ggml_tensor>>,
+    mapped: bool,
+    // Dropped in this order: buffer before the mapping that it may lie in.
+    _buffer: Buffer,
+    _ctx: Context,
+    _map: Option<Arc<Mmap>>,
+}
+
+// SAFETY: tensors point into storage that the set owns; nothing is bound to a thread.
+unsafe impl Send for TensorSet {}
+// SAFETY: shared use reads metadata only; writes to data go through graph runs, which the backend
+// serialises.
+unsafe impl Sync for TensorSet {}
+
+struct Buffer(NonNull<sys::ggml_backend_buffer>);
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        // SAFETY: created by ggml, freed once.
+        unsafe { sys::ggml_backend_buffer_free(self.0.as_ptr()) }
+    }
+}
+
+impl TensorSet {
+    /// Allocates uninitialised tensors `(name, type, shape)` on a device.
+    ///
+    /// # Errors
+    /// [`Error::Create`] if the device's memory does not suffice.
+    pub fn allocate(backend: &Backend, specs: &[(&str, DType, &[usize])]) -> Result<TensorSet> {
+        let ctx = Context::with_room(specs.len(), 0)?;
+        let tensors: HashMap<_, _> = specs
+            .iter()
+            .map(|&(name, dtype, ne)| (name.to_owned(), ctx.new_tensor(dtype, ne).raw()))
+            .collect();
+        let buffer = allocate_all(&ctx, backend)?;
+        Ok(TensorSet {
+            tensors,
+            mapped: false,
+            _buffer: buffer,
+            _ctx: ctx,
+            _map: None,
+        })
+    }
+
+    /// Makes tensors of a mapped file available to a device.
+    ///
+    /// # Errors
+    /// [`Error::Gguf`] if a tensor lies outside the mapping, is misaligned or its size is not
+    /// that of its shape; [`Error::Create`] if the device's memory does not suffice.
+    pub fn load(
+        path: &Path,
+        map: &Arc<Mmap>,
+        stored: &[StoredTensor],
+        backend: &Backend,
+        residence: Residence,
+    ) -> Result<TensorSet> {
+        for t in stored {
+            check_placement(t, map.len()).map_err(|reason| Error::Gguf {
+                path: path.into(),
+                reason,
+            })?;
+        }
+        let ctx = Context::with_room(stored.len(), 0)?;
+        let tensors: HashMap<_, _> = stored
+            .iter()
+            .map(|t| (t.name.clone(), ctx.new_tensor(t.dtype, &t.ne).raw()))
+            .collect();
+        let mapped = residence == Residence::Mapped && backend.info().maps_host_memory;
+        let buffer = match mapped {
+            true => place_in_mapping(map, stored, &tensors, backend)?,
+            false => {
+                let buffer = allocate_all(&ctx, backend)?;
+                copy_from_mapping(map, stored, &tensors);
+                buffer
+            }
+        };
+        let map = mapped.then(|| map.clone());
+        Ok(TensorSet {
+            tensors,
+            mapped,
+            _buffer: buffer,
+            _ctx: ctx,
+            _map: map,
+        })
+    }
+
+    /// Whether the data is used in place in the mapped file.
+    pub fn is_mapped(&self) -> bool {
+        self.mapped
+    }
+
+    /// Whether there is a tensor of that name.
+    pub fn contains(&self, name: &str) -> bool {
+        self.tensors.contains_key(name)
+    }
+
+    pub(crate) fn raw(&self, name: &str) -> Option<NonNull<sys::ggml_tensor>> {
+        self.tensors.get(name).copied()
+    }
+
+    /// Reads a float tensor back into `out`, which is resized to fit.
+    ///
+    /// # Panics
+    /// If there is no tensor of that name, or it does not hold floats.
+    pub fn read(&self, name: &str, out: &mut Vec<f32>) {
+        crate::graph::read_floats(self.tensors[name], out);
+    }
+}
+
+fn check_placement(t: &StoredTensor, file_len: usize) -> std::result::Result<(), String> {
+    let rows =
+        t.ne.iter()
+            .skip(1)
+            .try_fold(1usize, |n, &d| n.checked_mul(d));
+    let row = t.ne.first().and_then(|&n| t.dtype.row_size(n));
+    let expected = rows.zip(row).and_then(|(n, bytes)| n.checked_mul(bytes));
+    if expected != Some(t.n_bytes) {
+        return Err(format!(
+            "tensor `{}`: {} bytes do not fit its shape {:?}",
+            t.name, t.n_bytes, t.ne
+        ));
+    }
+    match t.offset.checked_add(t.n_bytes) {
+        Some(end) if end <= file_len => {}
+        _ => {
+            return Err(format!(
+                "tensor `{}` lies outside the file: truncated?",
+                t.name
+            ));
+        }
+    }
+    if t.offset % HOST_ALIGNMENT != 0 {
+        return Err(format!(
+            "tensor `{}` is not aligned to {HOST_ALIGNMENT} bytes",
+            t.name
+        ));
+    }
+    Ok(())
+}
+
+fn allocate_all(ctx: &Context, backend: &Backend) -> Result<Buffer> {
+    // SAFETY: context and backend are alive.
+    let raw = unsafe { sys::ggml_backend_alloc_ctx_tensors(ctx.as_ptr(), backend.raw()) };
+    NonNull::new(raw).map(Buffer).ok_or_else(|| Error::Create {
+        action: format!("allocate tensors on device `{}`", backend.info().name),
+    })
+}
+
+fn place_in_mapping(
+    map: &Arc<Mmap>,
+    stored: &[StoredTensor],
+    tensors: &HashMap<String, NonNull<sys::ggml_tensor>>,
+    backend: &Backend,
+) -> Result<Buffer> {
+    let base = map.as_ptr().cast_mut();
+    let largest = stored.iter().map(|t| t.n_bytes).max().unwrap_or(0);
+    // SAFETY: the mapping covers `map.len()` bytes and outlives the buffer (the set holds both and
+    // drops the buffer first). It is read-only: only weights are placed in it, and graphs never
+    // write to those.
+    let raw = unsafe {
+        let dev = backend.device();
+        sys::ggml_backend_dev_buffer_from_host_ptr(dev, base.cast(), map.len(), largest)
+    };
+    let buffer = NonNull::new(raw).map(Buffer).ok_or_else(|| Error::Create {
+        action: format!("use mapped memory on device `{}`", backend.info().name),
+    })?;
+    for t in stored {
+        // SAFETY: `check_placement` proved that the range lies inside the mapping.
+        let status = unsafe {
+            let addr = base.add(t.offset).cast();
+            sys::ggml_backend_tensor_alloc(buffer.0.as_ptr(), tensors[&t.name].as_ptr(), addr)
+        };
+        if status != sys::GGML_STATUS_SUCCESS {
+            return Err(Error::Create {
+                action: format!("place tensor `{}`", t.name),
+            });
+        }
+    }
+    Ok(buffer)
+}
+
+/// Copies tensor by tensor and gives the file's pages back at once, so that no more than one
+/// tensor is held twice.
+fn copy_from_mapping(
+    map: &Arc<Mmap>,
+    stored: &[StoredTensor],
+    tensors: &HashMap<String, NonNull<sys::ggml_tensor>>,
+) {
+    for t in stored {
+        let bytes = &map[t.offset..t.offset + t.n_bytes];
+        // SAFETY: the tensor is allocated and has exactly `n_bytes` bytes (`check_placement`).
+        unsafe {
+            let tensor = tensors[&t.name].as_ptr();
+            sys::ggml_backend_tensor_set(tensor, bytes.as_ptr().cast(), 0, bytes.len());
+        }
+        #[cfg(unix)]
+        // SAFETY: dropping clean pages of a read-only file mapping loses nothing: they are read
+        // again on the next access.
+        unsafe {
+            let advice = memmap2::UncheckedAdvice::DontNeed;
+            // Advice only: if the kernel refuses it, memory is freed later.
+            let _ = map.unchecked_advise_range(advice, t.offset, t.n_bytes);
+        }
+    }
+}
