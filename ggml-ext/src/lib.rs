@@ -7,6 +7,8 @@
 //! * [`devices`], [`Backend`]: what ggml can compute on;
 //! * [`graph`], [`nn`]: graphs that are built once and run many times;
 //! * [`roi_align`]: RoIAlign with its lowerings;
+//! * [`gguf`]: reading and writing model files;
+//! * [`quant`]: between f32 and the types of tensors;
 //! * [`weights`]: tensors mapped from a file or allocated on a device;
 //! * [`llama`]: language models, with batches that mix tokens and embeddings;
 //! * [`numeric`]: how far two arrays are apart.
@@ -15,11 +17,13 @@ mod backend;
 mod cancel;
 mod dtype;
 mod error;
+pub mod gguf;
 pub mod graph;
 pub mod llama;
 mod logging;
 pub mod nn;
 pub mod numeric;
+pub mod quant;
 pub mod roi_align;
 mod sys;
 mod tensor;
