@@ -1,0 +1,62 @@
+# Every command for working on this repository. `make help` lists them.
+#
+# One profile (release) and one feature set (the whole workspace) everywhere: llama.cpp takes minutes to build
+# and `-p CRATE` can resolve other features for its build script, which would build it a second time.
+
+CARGO ?= cargo
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+# rustup's shell set-up may not have been read yet, as in a fresh container.
+export PATH := $(PATH):$(HOME)/.cargo/bin
+
+.PHONY: help setup build demo test check fmt clippy docs fidelity interop licences fuzz-check fuzz-seeds fuzz-smoke race clean-demo
+
+help: ## list these commands
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 16
+
+setup: ## install what the build needs (cmake, C++ compiler, libclang) if it is missing
+	@scripts/setup.sh
+
+build: setup ## build everything, optimised
+	$(CARGO) build --release --workspace
+
+demo: build ## make a synthetic model, convert it, ask it about a photo
+	@scripts/demo.sh $(TARGET)
+
+test: setup ## run every test
+	$(CARGO) test --release --workspace
+
+check: fmt clippy docs test ## what CI checks: formatting, lints, documentation, tests
+
+fmt: ## formatting, without changing it
+	$(CARGO) fmt --all --check
+
+clippy: setup ## lints, warnings are errors
+	$(CARGO) clippy --release --workspace --all-targets -- -D warnings
+
+docs: setup ## documentation of every crate, warnings are errors
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --workspace --no-deps
+
+fidelity: build ## convert the golden checkpoints and compare every stage with the reference (GPT4ROI_GOLDENS)
+	@scripts/fidelity.sh $(TARGET)
+
+interop: setup ## load and run our mmproj file in stock libmtmd (builds llama.cpp once more)
+	$(CARGO) test --release -p gpt4roi-tests --features mtmd
+
+licences: ## licences of all dependencies against deny.toml
+	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny --all-features check licenses bans sources; \
+	else echo "cargo-deny is not installed: cargo install cargo-deny --locked"; exit 1; fi
+
+fuzz-check: ## compile the fuzz targets with a stable compiler (builds llama.cpp once more)
+	$(CARGO) check --release --manifest-path tests/fuzz/Cargo.toml
+
+fuzz-seeds: build ## write the seed corpora of the fuzz targets
+	@scripts/fuzz_seeds.sh $(TARGET)
+
+fuzz-smoke: fuzz-seeds ## run each fuzz target for a minute (needs a nightly compiler and cargo-fuzz)
+	@scripts/fuzz_smoke.sh
+
+race: build ## convert a 7B-shaped checkpoint and race llama.cpp's own route (60 GB of disk, Python)
+	@scripts/race_convert.sh $(TARGET)
+
+clean-demo: ## remove what demo and fidelity wrote
+	rm -rf $(TARGET)/demo $(TARGET)/fidelity

@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# From nothing to an answer: a synthetic checkpoint in the published layout, converted as a real one would be,
+# asked about a box in a photo. Called by `make demo`, which has built the programs.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+bin=${1:-target}/release
+out=${1:-target}/demo
+photo=models/photos/coffee.jpg
+box=326,66,425,327 # the spoon
+
+rm -rf "$out"
+mkdir -p "$out"
+
+run() {
+    printf '\n$ %s\n' "$*"
+    "$@"
+}
+
+run "$bin/gpt4roi-convert" synth --preset tiny --out "$out/checkpoint"
+run "$bin/gpt4roi-convert" convert "$out/checkpoint" --clip "$out/checkpoint/clip" --out "$out" --name tiny \
+    --llm q8_0 --vision f16 --region f16
+run "$bin/gpt4roi" ask --model "$out/tiny-q8_0.gguf" --mmproj "$out/mmproj-tiny-f16.gguf" --image "$photo" \
+    --box "$box" --greedy --max-tokens 24 "What is <region1>?"
+
+cat <<'TEXT'
+
+The words above are noise: the weights of this model are random numbers. The demo shows that the whole path
+works, from a checkpoint through conversion to an answer about a box in a photo, not what a trained model says.
+To ask a real one, convert the published weights as the README describes.
+TEXT
