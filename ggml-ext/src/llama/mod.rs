@@ -7,9 +7,11 @@ mod batch;
 mod capture;
 mod context;
 mod model;
+mod quantize;
 mod sampler;
 
 pub use batch::Batch;
 pub use context::{Context, ContextParams, KvType};
 pub use model::{LoadOptions, Model};
+pub use quantize::{FileType, quantize_file};
 pub use sampler::{Sampler, Sampling};

@@ -1,0 +1,105 @@
+//! llama.cpp's own quantiser, as a reference: whole file in, whole file out.
+//!
+//! The converter does the same work tensor by tensor while it reads a checkpoint; this is what its
+//! bytes, time and memory are compared with.
+
+use crate::{Error, Result, backend, logging, sys};
+use std::ffi::CString;
+use std::path::Path;
+
+/// The mixes of tensor types that llama.cpp's quantiser knows and the converter offers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileType {
+    /// Every matrix f32.
+    F32,
+    /// Every matrix f16.
+    F16,
+    /// Every matrix bf16.
+    Bf16,
+    /// Every matrix q8_0.
+    Q8_0,
+    /// Every matrix q6_K.
+    Q6K,
+    /// q5_K with some tensors in q6_K.
+    Q5KM,
+    /// q4_K with some tensors in q6_K.
+    Q4KM,
+    /// q4_0 with the output in q6_K.
+    Q4_0,
+}
+
+impl FileType {
+    /// Every one, by the name used on command lines.
+    pub const ALL: [(&'static str, FileType); 8] = [
+        ("f32", FileType::F32),
+        ("f16", FileType::F16),
+        ("bf16", FileType::Bf16),
+        ("q8_0", FileType::Q8_0),
+        ("q6_k", FileType::Q6K),
+        ("q5_k_m", FileType::Q5KM),
+        ("q4_k_m", FileType::Q4KM),
+        ("q4_0", FileType::Q4_0),
+    ];
+
+    /// The file type of that name.
+    pub fn from_name(name: &str) -> Option<FileType> {
+        let known = FileType::ALL.iter().find(|(known, _)| *known == name);
+        known.map(|(_, file_type)| *file_type)
+    }
+
+    fn raw(self) -> sys::llama_ftype {
+        match self {
+            FileType::F32 => sys::LLAMA_FTYPE_ALL_F32,
+            FileType::F16 => sys::LLAMA_FTYPE_MOSTLY_F16,
+            FileType::Bf16 => sys::LLAMA_FTYPE_MOSTLY_BF16,
+            FileType::Q8_0 => sys::LLAMA_FTYPE_MOSTLY_Q8_0,
+            FileType::Q6K => sys::LLAMA_FTYPE_MOSTLY_Q6_K,
+            FileType::Q5KM => sys::LLAMA_FTYPE_MOSTLY_Q5_K_M,
+            FileType::Q4KM => sys::LLAMA_FTYPE_MOSTLY_Q4_K_M,
+            FileType::Q4_0 => sys::LLAMA_FTYPE_MOSTLY_Q4_0,
+        }
+    }
+}
+
+/// Reads the language model `input` and writes it to `output` in another mix of types, on
+/// `n_threads` threads (0: as many as the machine has).
+///
+/// `input` is to be a file of one's own making: llama.cpp ends the process on some malformed ones.
+///
+/// # Errors
+/// [`Error::Unrepresentable`] for a path with a NUL; [`Error::Create`] with what llama.cpp said if
+/// it refuses the model or cannot write the file.
+pub fn quantize_file(
+    input: &Path,
+    output: &Path,
+    file_type: FileType,
+    n_threads: u32,
+) -> Result<()> {
+    backend::init();
+    let (c_input, c_output) = (c_path(input)?, c_path(output)?);
+    // SAFETY: returns a plain struct by value.
+    let mut params = unsafe { sys::llama_model_quantize_default_params() };
+    params.ftype = file_type.raw();
+    params.nthread = i32::try_from(n_threads).unwrap_or(i32::MAX);
+    logging::take_last_error();
+    // SAFETY: both strings are NUL-terminated and `params` is initialised with null pointers for
+    // everything optional; all three outlive the call, which keeps none of them. C++ exceptions
+    // are caught inside.
+    let status = unsafe {
+        sys::llama_model_quantize(c_input.as_ptr(), c_output.as_ptr(), &raw const params)
+    };
+    if status == 0 {
+        return Ok(());
+    }
+    let reason = logging::take_last_error().unwrap_or_else(|| format!("status {status}"));
+    Err(Error::Create {
+        action: format!("quantise {}: {reason}", input.display()),
+    })
+}
+
+fn c_path(path: &Path) -> Result<CString> {
+    CString::new(path.as_os_str().as_encoded_bytes()).map_err(|_| Error::Unrepresentable {
+        what: path.display().to_string(),
+        reason: "it has a NUL in it".into(),
+    })
+}
