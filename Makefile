@@ -46,8 +46,8 @@ licences: ## licences of all dependencies against deny.toml
 	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny --all-features check licenses bans sources; \
 	else echo "cargo-deny is not installed: cargo install cargo-deny --locked"; exit 1; fi
 
-fuzz-check: ## compile the fuzz targets with a stable compiler (builds llama.cpp once more)
-	$(CARGO) check --release --manifest-path tests/fuzz/Cargo.toml
+fuzz-check: ## compile the fuzz targets with a stable compiler
+	$(CARGO) check --release --manifest-path tests/fuzz/Cargo.toml --target-dir $(TARGET)
 
 fuzz-seeds: build ## write the seed corpora of the fuzz targets
 	@scripts/fuzz_seeds.sh $(TARGET)

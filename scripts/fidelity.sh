@@ -5,7 +5,7 @@
 # GPT4ROI_GOLDENS   folder of the goldens (default ../shared/goldens); each holds checkpoint/, clip/,
 #                   golden.json and golden.safetensors, and may hold base/ and delta/
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit
 
 bin=${1:-target}/release
 out=${1:-target}/fidelity
