@@ -174,6 +174,14 @@ pub const TOKENIZER_LLAMA: &str = "llama";
 /// The pre-tokenizer that goes with it.
 pub const TOKENIZER_PRE_DEFAULT: &str = "default";
 
+/// Keys that hold a token's id.
+pub const TOKENIZER_IDS: &[&str] = &[TOKENIZER_BOS, TOKENIZER_EOS, TOKENIZER_UNK, TOKENIZER_PAD];
+
+/// Whether a key is only a note to people: it changes nothing about how a model is computed.
+pub fn is_note(key: &str) -> bool {
+    key.starts_with("general.") || key.starts_with("quantize.")
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;

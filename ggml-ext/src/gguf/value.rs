@@ -37,6 +37,16 @@ macro_rules! kinds {
             }
         }
 
+        impl std::fmt::Display for Value {
+            /// For people: text in quotes, long arrays cut.
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                match self {
+                    $(Value::$kind(v) => write!(f, "{v:?}"),)*
+                    Value::Array(_, items) => fmt_array(items, f),
+                }
+            }
+        }
+
         $(impl From<$type> for Value {
             fn from(v: $type) -> Value {
                 Value::$kind(v)
@@ -49,6 +59,20 @@ macro_rules! kinds {
             }
         })*
     };
+}
+
+/// Elements of an array that are shown.
+const SHOWN: usize = 8;
+
+fn fmt_array(items: &[Value], f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+    f.write_str("[")?;
+    for (i, item) in items.iter().take(SHOWN).enumerate() {
+        write!(f, "{}{item}", if i == 0 { "" } else { ", " })?;
+    }
+    match items.len() {
+        n if n > SHOWN => write!(f, ", ...] ({n} values)"),
+        _ => f.write_str("]"),
+    }
 }
 
 /// The number of arrays.

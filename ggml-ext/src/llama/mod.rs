@@ -12,6 +12,6 @@ mod sampler;
 
 pub use batch::Batch;
 pub use context::{Context, ContextParams, KvType};
-pub use model::{LoadOptions, Model};
+pub use model::{LoadOptions, Model, Token, TokenKind};
 pub use quantize::{FileType, quantize_file};
 pub use sampler::{Sampler, Sampling};

@@ -4,6 +4,7 @@ use crate::{Error, Result, backend, logging, sys};
 use llama_cpp_2::model::LlamaModel;
 use llama_cpp_2::model::params::LlamaModelParams;
 use llama_cpp_2::token::LlamaToken;
+use llama_cpp_2::token_type::LlamaTokenAttr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -26,6 +27,26 @@ impl Default for LoadOptions {
             gpu_layers: None,
         }
     }
+}
+
+/// An entry of a vocabulary.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Token {
+    /// Its spelling, with U+2581 for blanks and `<0x0A>` for a byte.
+    pub text: String,
+    /// What it stands for.
+    pub kind: TokenKind,
+}
+
+/// What a vocabulary entry stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenKind {
+    /// Its text.
+    Text,
+    /// One byte.
+    Byte,
+    /// Nothing that is shown.
+    Control,
 }
 
 /// A loaded language model. Clones share it.
@@ -113,14 +134,22 @@ impl Model {
         tokens.into_iter().map(|t| t.0).collect()
     }
 
-    /// The bytes that an id stands for, special tokens as their names; appended to `out`.
-    /// An id outside the vocabulary adds nothing.
-    pub fn append_piece(&self, id: i32, out: &mut Vec<u8>) {
-        if (0..self.n_vocab() as i32).contains(&id) {
-            self.0
-                .vocab()
-                .token_to_piece_into(LlamaToken(id), out, true, None);
+    /// A vocabulary entry; `None` if there is no such id.
+    pub fn token(&self, id: i32) -> Option<Token> {
+        if !(0..self.n_vocab() as i32).contains(&id) {
+            return None;
         }
+        let (vocab, id) = (self.0.vocab(), LlamaToken(id));
+        let text = vocab.text(id)?.to_string_lossy().into_owned();
+        let attr = vocab.attr(id);
+        let kind = if attr.contains(LlamaTokenAttr::Byte) {
+            TokenKind::Byte
+        } else if attr.contains(LlamaTokenAttr::Control) || attr.contains(LlamaTokenAttr::Unknown) {
+            TokenKind::Control
+        } else {
+            TokenKind::Text
+        };
+        Some(Token { text, kind })
     }
 
     /// Whether generation ends with this id.

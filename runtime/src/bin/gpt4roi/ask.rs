@@ -1,0 +1,65 @@
+//! `gpt4roi ask`.
+
+use crate::args::{Ask, Asking};
+use crate::output::{self, TextPrinter};
+use crate::setup;
+use gpt4roi::{Answer, Event, PixelBox};
+use serde::Serialize;
+
+#[derive(Serialize)]
+struct Output<'a> {
+    question: &'a str,
+    boxes: Vec<[f64; 4]>,
+    #[serde(flatten)]
+    answer: &'a Answer,
+}
+
+pub(crate) fn run(args: &Ask) -> anyhow::Result<u8> {
+    setup::logs(args.verbose);
+    let image = setup::image(args)?;
+    let parse = |b: &String| args.pixel_box(b, image.size());
+    let boxes = args
+        .boxes
+        .iter()
+        .map(parse)
+        .collect::<Result<Vec<PixelBox>, _>>()?;
+    let mut engine = setup::engine(&args.engine_options())?;
+    setup::stop_on_ctrl_c(engine.cancel_token())?;
+    let mut conversation = engine.conversation(image);
+    let request = args.request(&args.question, boxes);
+    let mut printer = TextPrinter::default();
+    let answer = engine.ask(&mut conversation, &request, |event| match event {
+        Event::Text(text) if !args.json => printer.print(text),
+        _ => {}
+    })?;
+    for warning in &answer.warnings {
+        eprintln!("gpt4roi: warning: {warning}");
+    }
+    if args.json {
+        let boxes = request
+            .boxes
+            .iter()
+            .map(|b| [b.x1, b.y1, b.x2, b.y2])
+            .collect();
+        output::json(&Output {
+            question: &args.question,
+            boxes,
+            answer: &answer,
+        })?;
+    } else {
+        printer.finish()?;
+    }
+    if args.verbose > 0 {
+        timings(&answer);
+    }
+    Ok(crate::DONE)
+}
+
+fn timings(answer: &Answer) {
+    for stage in gpt4roi::Stage::ALL {
+        let ms = answer.timings_ms.get(stage).as_secs_f64() * 1e3;
+        eprintln!("{:<12}{ms:>10.1} ms", stage.name());
+    }
+    let (p, r, g) = (answer.n_prompt, answer.n_reused, answer.n_generated);
+    eprintln!("{p} prompt positions ({r} reused), {g} tokens generated");
+}

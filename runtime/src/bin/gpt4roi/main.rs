@@ -1,0 +1,58 @@
+//! `gpt4roi`: questions about regions of an image, from the command line.
+
+mod args;
+mod ask;
+mod chat;
+mod compare;
+mod inspect;
+mod output;
+mod parse;
+mod setup;
+
+use args::Command;
+use gpt4roi::{Error, ErrorKind};
+use std::process::ExitCode;
+
+/// Done.
+const DONE: u8 = 0;
+/// Failed; standard error says why.
+const FAILED: u8 = 1;
+/// The command line makes no sense.
+const USAGE: u8 = 2;
+/// Stopped by Ctrl-C, as shells expect it: 128 + SIGINT.
+const INTERRUPTED: u8 = 130;
+
+fn main() -> ExitCode {
+    let args = match parse::args() {
+        Ok(args) => args,
+        Err(code) => return ExitCode::from(code),
+    };
+    let result = match &args.command {
+        Command::Ask(a) => ask::run(a),
+        Command::Chat(a) => chat::run(a),
+        Command::Inspect(a) => inspect::run(a),
+        Command::Compare(a) => compare::run(a),
+    };
+    ExitCode::from(result.unwrap_or_else(|e| report(&e)))
+}
+
+/// Prints an error and chooses the exit code.
+fn report(error: &anyhow::Error) -> u8 {
+    if output::is_broken_pipe(error) {
+        return DONE;
+    }
+    if error.downcast_ref::<setup::Usage>().is_some() {
+        eprintln!("gpt4roi: {error:#}\nTry `gpt4roi --help`.");
+        return USAGE;
+    }
+    match error.downcast_ref::<Error>().map(Error::kind) {
+        Some(ErrorKind::Cancelled) => {
+            eprintln!("gpt4roi: interrupted");
+            INTERRUPTED
+        }
+        _ => {
+            eprintln!("gpt4roi: {error:#}");
+            FAILED
+        }
+    }
+}

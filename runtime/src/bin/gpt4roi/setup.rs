@@ -1,0 +1,83 @@
+//! What every command does before its work: logs, Ctrl-C, opening files.
+
+use crate::args::Asking;
+use anyhow::Context;
+use gpt4roi::preprocess::STDIN_NAME;
+use gpt4roi::preprocess::load_from;
+use gpt4roi::{CancelToken, Engine, EngineOptions, RgbImage8, load_image};
+use std::fmt;
+use std::io::{IsTerminal, Write};
+use tracing_subscriber::EnvFilter;
+
+/// A mistake on the command line that argh cannot see.
+#[derive(Debug)]
+pub(crate) struct Usage(pub(crate) String);
+
+impl fmt::Display for Usage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Usage {}
+
+/// Logs to standard error. Quiet unless asked: errors of the C libraries come back as ours.
+pub(crate) fn logs(verbose: u8) {
+    let default = match verbose {
+        0 => "warn,llama.cpp=off",
+        1 => "info,llama.cpp=warn",
+        _ => "debug",
+    };
+    let filter = EnvFilter::try_from_env("GPT4ROI_LOG").unwrap_or_else(|_| default.into());
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
+    // Fails only if there is a subscriber already, which is as good.
+    let _ = subscriber.try_init();
+}
+
+/// Makes Ctrl-C stop the work; a second one ends the process.
+pub(crate) fn stop_on_ctrl_c(cancel: CancelToken) -> anyhow::Result<()> {
+    ctrlc::set_handler(move || {
+        if cancel.is_cancelled() {
+            std::process::exit(super::INTERRUPTED.into());
+        }
+        cancel.cancel();
+    })
+    .context("cannot listen for Ctrl-C")
+}
+
+/// Opens the model, showing progress on a terminal.
+pub(crate) fn engine(options: &EngineOptions) -> anyhow::Result<Engine> {
+    let terminal = std::io::stderr().is_terminal();
+    let mut shown = None;
+    let progress = move |p: f32| {
+        let percent = (p * 100.0) as u32;
+        if terminal && shown != Some(percent) {
+            shown = Some(percent);
+            let end = if percent == 100 { "\r\x1b[K" } else { "" };
+            // Progress is a courtesy: a closed standard error must not stop the work.
+            let _ = write!(std::io::stderr(), "\rloading {percent:3}%{end}");
+        }
+        true
+    };
+    let engine = Engine::open_with_progress(options, progress)?;
+    let info = engine.info();
+    tracing::info!(
+        name = info.name,
+        n_ctx = info.n_ctx,
+        threads = info.n_threads,
+        "model open"
+    );
+    Ok(engine)
+}
+
+/// Reads the image, from standard input for `-`.
+pub(crate) fn image(args: &impl Asking) -> anyhow::Result<RgbImage8> {
+    let image = match args.image() {
+        "-" => load_from(STDIN_NAME, std::io::stdin().lock()),
+        path => load_image(path.as_ref()),
+    };
+    Ok(image.map_err(gpt4roi::Error::from)?)
+}

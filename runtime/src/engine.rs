@@ -1,0 +1,430 @@
+//! Opening a model and asking it.
+
+use crate::answer::Answer;
+use crate::decode::{Generation, Sampling, Session};
+use crate::error::{Error, Result};
+use crate::files::{LlmFile, MmprojFile, open_llm, open_mmproj};
+use crate::pipeline::{ImageRef, Outcome, Parts, Pipeline, Question};
+use crate::preprocess::{
+    BoxPolicy, PixelBox, PreprocessMode, PreprocessOptions, RgbImage8, check_boxes,
+};
+use crate::prompt::Dialogue;
+use crate::trace::Trace;
+use ggml_ext::llama::{ContextParams, KvType, LoadOptions};
+use ggml_ext::roi_align::RoiBox;
+use ggml_ext::weights::Residence;
+use ggml_ext::{Backend, CancelToken, DType};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::PathBuf;
+
+/// Context length unless asked otherwise: what the published model was trained with.
+pub const DEFAULT_CONTEXT: usize = 2048;
+/// Largest context length that can be asked for.
+const MAX_CONTEXT: usize = 1 << 20;
+/// Most positions that one batch holds.
+const MAX_BATCH: usize = 2048;
+
+/// How to open a model.
+#[derive(Clone, Debug)]
+pub struct EngineOptions {
+    /// The language model's GGUF file.
+    pub model: PathBuf,
+    /// The mmproj GGUF file of the same model.
+    pub mmproj: PathBuf,
+    /// Worker threads; 0 means one a processor.
+    pub n_threads: usize,
+    /// Positions of the context; 0 means [`DEFAULT_CONTEXT`].
+    pub n_ctx: usize,
+    /// Layers of the language model to place on a GPU; `None` means all that fit.
+    pub gpu_layers: Option<u32>,
+    /// Type of the KV cache.
+    pub kv_type: KvType,
+    /// Map the files into memory instead of reading them.
+    pub mmap: bool,
+    /// Lock the language model in memory.
+    pub mlock: bool,
+    /// Which of the original's image pipelines to follow.
+    pub preprocess: PreprocessMode,
+    /// What to do with boxes that reach outside the image.
+    pub boxes: BoxPolicy,
+    /// Keep inner values for comparisons with a reference (slow, takes memory).
+    pub trace: bool,
+}
+
+impl EngineOptions {
+    /// Defaults for the two files of a model.
+    pub fn new(model: impl Into<PathBuf>, mmproj: impl Into<PathBuf>) -> EngineOptions {
+        EngineOptions {
+            model: model.into(),
+            mmproj: mmproj.into(),
+            n_threads: 0,
+            n_ctx: 0,
+            gpu_layers: None,
+            kv_type: KvType::default(),
+            mmap: true,
+            mlock: false,
+            preprocess: PreprocessMode::default(),
+            boxes: BoxPolicy::default(),
+            trace: false,
+        }
+    }
+}
+
+/// What is known of an open model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelInfo {
+    /// Its name, as the files give it.
+    pub name: String,
+    /// Side of its input image in pixels.
+    pub image_size: u32,
+    /// Levels of its pyramid.
+    pub n_levels: usize,
+    /// Width of the language model.
+    pub n_embd: usize,
+    /// Blocks of the language model.
+    pub n_layer: usize,
+    /// Entries of the vocabulary.
+    pub n_vocab: usize,
+    /// Positions of the open context.
+    pub n_ctx: usize,
+    /// Worker threads.
+    pub n_threads: usize,
+    /// Types of the language model's matrices, without repetition.
+    pub model_types: Vec<String>,
+    /// Types of the mmproj file's matrices, without repetition.
+    pub mmproj_types: Vec<String>,
+}
+
+/// A question, with the boxes that it names for the first time.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The question; `<region1>`, `<region2>`, ... stand for boxes in their order.
+    pub question: String,
+    /// New boxes, in pixels of the upright image.
+    pub boxes: Vec<PixelBox>,
+    /// How tokens are chosen.
+    pub sampling: Sampling,
+    /// Longest answer, in tokens.
+    pub max_tokens: usize,
+}
+
+impl Request {
+    /// A question with the original's settings: temperature 0.2, at most 1024 tokens.
+    pub fn new(question: impl Into<String>) -> Request {
+        Request {
+            question: question.into(),
+            boxes: Vec::new(),
+            sampling: Sampling::default(),
+            max_tokens: 1024,
+        }
+    }
+
+    /// Adds a box.
+    #[must_use]
+    pub fn with_box(mut self, b: PixelBox) -> Request {
+        self.boxes.push(b);
+        self
+    }
+}
+
+/// Progress of an answer.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// More text of the answer.
+    Text(&'a str),
+}
+
+/// An image and what was said about it so far.
+///
+/// Made by [`Engine::conversation`]; usable only with engines that have the same model open.
+pub struct Conversation {
+    image: RgbImage8,
+    image_id: u64,
+    dialogue: Dialogue<RoiBox>,
+}
+
+impl Conversation {
+    fn new(image: RgbImage8, dialogue: Dialogue<RoiBox>) -> Conversation {
+        let mut hasher = DefaultHasher::new();
+        (image.size(), image.data()).hash(&mut hasher);
+        Conversation {
+            image_id: hasher.finish(),
+            image,
+            dialogue,
+        }
+    }
+
+    /// The image.
+    pub fn image(&self) -> &RgbImage8 {
+        &self.image
+    }
+
+    fn image_ref(&self) -> ImageRef<'_> {
+        ImageRef {
+            id: self.image_id,
+            pixels: &self.image,
+        }
+    }
+}
+
+/// A loaded model, ready for questions.
+pub struct Engine {
+    pipeline: Pipeline,
+    info: ModelInfo,
+    boxes: BoxPolicy,
+    types: Vec<DType>,
+    cancel: CancelToken,
+}
+
+impl Engine {
+    /// Opens the two files of a model.
+    ///
+    /// # Errors
+    /// [`Error::ModelFile`] or [`Error::Mismatch`] for files that cannot be used,
+    /// [`Error::Compute`] if the machine cannot hold the model.
+    pub fn open(options: &EngineOptions) -> Result<Engine> {
+        Self::open_with_progress(options, |_| true)
+    }
+
+    /// [`Engine::open`]; `progress` is called with 0.0 to 1.0 while the language model loads and
+    /// stops it by returning false.
+    ///
+    /// # Errors
+    /// As [`Engine::open`], and [`Error::Cancelled`].
+    pub fn open_with_progress(
+        options: &EngineOptions,
+        progress: impl FnMut(f32) -> bool + 'static,
+    ) -> Result<Engine> {
+        let cancel = CancelToken::new();
+        let n_threads = n_threads(options)?;
+        let backend = Backend::cpu(n_threads, cancel.clone())?;
+        let residence = if options.mmap {
+            Residence::Mapped
+        } else {
+            Residence::Copied
+        };
+        let mmproj = open_mmproj(&options.mmproj, &backend, residence)?;
+        let load = LoadOptions {
+            mmap: options.mmap,
+            mlock: options.mlock,
+            gpu_layers: options.gpu_layers,
+        };
+        let llm = open_llm(&options.model, &load, progress)?;
+        check_pair(options, &llm, &mmproj)?;
+        let params = context_params(options, n_threads)?;
+        let session = Session::new(&llm.model, &params, cancel.clone())?;
+        let info = model_info(&llm, &mmproj, &params);
+        let types = [llm.types.as_slice(), &mmproj.types].concat();
+        let vision = &mmproj.hparams.vision;
+        let preprocess = PreprocessOptions {
+            size: vision.image_size,
+            mean: vision.image_mean,
+            std: vision.image_std,
+            mode: options.preprocess,
+        };
+        let tracing = options.trace;
+        let parts = Parts {
+            llm,
+            mmproj,
+            backend,
+            session,
+            preprocess,
+            tracing,
+        };
+        Ok(Engine {
+            pipeline: Pipeline::new(parts)?,
+            info,
+            boxes: options.boxes,
+            types,
+            cancel,
+        })
+    }
+
+    /// Begins a conversation about an image.
+    pub fn conversation(&self, image: RgbImage8) -> Conversation {
+        Conversation::new(image, Dialogue::new(self.pipeline.vocabulary().special()))
+    }
+
+    /// What is known of the model.
+    pub fn info(&self) -> &ModelInfo {
+        &self.info
+    }
+
+    /// A token that stops the engine's work from another thread. After a stop it must be reset
+    /// before the next question.
+    pub fn cancel_token(&self) -> CancelToken {
+        self.cancel.clone()
+    }
+
+    /// Answers a question about the conversation's image; `on_event` sees the text as it comes.
+    /// The question and its answer become part of the conversation; after an error the
+    /// conversation is as it was before.
+    ///
+    /// # Errors
+    /// [`Error::Preprocess`] or [`Error::Prompt`] for a box or question that cannot be used,
+    /// [`Error::ContextFull`], [`Error::Cancelled`], [`Error::Compute`].
+    pub fn ask(
+        &mut self,
+        conversation: &mut Conversation,
+        request: &Request,
+        mut on_event: impl FnMut(Event),
+    ) -> Result<Answer> {
+        let generation = Generation::new(request.sampling, request.max_tokens)?;
+        let (outcome, warnings) = self.run(conversation, request, &generation, |text| {
+            on_event(Event::Text(text));
+        })?;
+        conversation.dialogue.answer(&outcome.generated.text)?;
+        Ok(answer(outcome, warnings))
+    }
+
+    /// Runs the pipeline on the conversation's next question, which is left unanswered; after an
+    /// error it is taken back.
+    fn run(
+        &mut self,
+        conversation: &mut Conversation,
+        request: &Request,
+        generation: &Generation,
+        mut on_text: impl FnMut(&str),
+    ) -> Result<(Outcome, Vec<String>)> {
+        let checked = check_boxes(&request.boxes, conversation.image.size(), self.boxes)?;
+        let fractions = checked.iter().map(|b| b.fractions).collect();
+        conversation.dialogue.ask(&request.question, fractions)?;
+        let image = conversation.image_ref();
+        let question = Question {
+            image,
+            dialogue: &conversation.dialogue,
+        };
+        match self.pipeline.run(&question, generation, &mut on_text) {
+            Ok(outcome) => {
+                let warnings = checked.iter().filter_map(|b| b.warning.as_ref());
+                Ok((outcome, warnings.map(ToString::to_string).collect()))
+            }
+            Err(e) => {
+                conversation.dialogue.retract();
+                Err(e)
+            }
+        }
+    }
+
+    /// Runs one round of a reference dialogue: greedy, to the given length, whatever the model
+    /// says. `reply` becomes the answer in the conversation.
+    pub(crate) fn replay(
+        &mut self,
+        conversation: &mut Conversation,
+        request: &Request,
+        reply: &str,
+    ) -> Result<Outcome> {
+        let generation = Generation::exactly(request.max_tokens);
+        let (outcome, _) = self.run(conversation, request, &generation, |_| ())?;
+        conversation.dialogue.answer(reply)?;
+        Ok(outcome)
+    }
+
+    /// Inner values of the last run.
+    pub(crate) fn trace(&self) -> Result<&Trace> {
+        self.pipeline
+            .trace()
+            .ok_or_else(|| Error::internal("opened without tracing"))
+    }
+
+    /// Types of all matrices of both files.
+    pub(crate) fn types(&self) -> &[DType] {
+        &self.types
+    }
+}
+
+fn answer(outcome: Outcome, warnings: Vec<String>) -> Answer {
+    let Outcome {
+        generated,
+        prompt,
+        n_reused,
+        timings,
+    } = outcome;
+    Answer {
+        text: generated.text,
+        finish: generated.finish,
+        n_prompt: prompt.slots.len(),
+        n_reused,
+        n_generated: generated.tokens.len(),
+        warnings,
+        timings_ms: timings,
+        tokens: generated.tokens,
+    }
+}
+
+fn n_threads(options: &EngineOptions) -> Result<usize> {
+    match options.n_threads {
+        0 => Ok(std::thread::available_parallelism().map_or(1, usize::from)),
+        n @ 1..=512 => Ok(n),
+        n => Err(Error::Option {
+            option: "threads",
+            value: n.to_string(),
+            allowed: "1 to 512",
+        }),
+    }
+}
+
+fn context_params(options: &EngineOptions, n_threads: usize) -> Result<ContextParams> {
+    let n_ctx = match options.n_ctx {
+        0 => DEFAULT_CONTEXT,
+        n if n <= MAX_CONTEXT => n,
+        n => {
+            let allowed = "at most 1048576";
+            return Err(Error::Option {
+                option: "ctx",
+                value: n.to_string(),
+                allowed,
+            });
+        }
+    };
+    Ok(ContextParams {
+        n_ctx,
+        n_batch: n_ctx.min(MAX_BATCH),
+        n_seq_max: 1,
+        n_threads,
+        kv_type: options.kv_type,
+        capture: options
+            .trace
+            .then(|| crate::compare::LAYER_OUTPUT.to_owned()),
+    })
+}
+
+/// Whether the two files describe one model.
+fn check_pair(options: &EngineOptions, llm: &LlmFile, mmproj: &MmprojFile) -> Result<()> {
+    let (a, b) = (&llm.hparams, &mmproj.hparams);
+    let mismatch = |what: &str, here: u32, there: u32| {
+        Err(Error::Mismatch {
+            model: options.model.clone(),
+            mmproj: options.mmproj.clone(),
+            reason: format!("{what} {here} here and {there} there"),
+        })
+    };
+    if a.n_embd != b.region.n_embd_out {
+        return mismatch("embeddings of width", a.n_embd, b.region.n_embd_out);
+    }
+    if a.n_vocab != b.tokens.n_vocab {
+        return mismatch("a vocabulary of", a.n_vocab, b.tokens.n_vocab);
+    }
+    Ok(())
+}
+
+fn model_info(llm: &LlmFile, mmproj: &MmprojFile, params: &ContextParams) -> ModelInfo {
+    let unique = |mut names: Vec<String>| {
+        names.sort();
+        names.dedup();
+        names
+    };
+    ModelInfo {
+        name: llm.hparams.name.clone(),
+        image_size: mmproj.hparams.vision.image_size,
+        n_levels: mmproj.hparams.region.taps.len(),
+        n_embd: llm.model.n_embd(),
+        n_layer: llm.model.n_layer(),
+        n_vocab: llm.model.n_vocab(),
+        n_ctx: params.n_ctx,
+        n_threads: params.n_threads,
+        model_types: unique(llm.types.iter().map(ToString::to_string).collect()),
+        mmproj_types: unique(mmproj.types.iter().map(ToString::to_string).collect()),
+    }
+}

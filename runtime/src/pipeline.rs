@@ -1,0 +1,244 @@
+//! The spine: which stage follows which. Nothing else knows the order.
+//!
+//! image + boxes -> preprocess -> vision -> pyramid -> region -> prompt -> decode -> text
+
+use crate::compare::LAYER_OUTPUT;
+use crate::decode::{Generated, Generation, Session, Vectors, generate};
+use crate::error::Result;
+use crate::files::{LlmFile, MmprojFile};
+use crate::preprocess::{self, PreprocessOptions, RgbImage8};
+use crate::prompt::{self, Dialogue, Prompt};
+use crate::pyramid::{Pyramid, PyramidStage};
+use crate::region::RegionStage;
+use crate::trace::{Stage, StageTimings, Trace};
+use crate::vision::Vision;
+use crate::vocabulary::Vocabulary;
+use ggml_ext::Backend;
+use ggml_ext::roi_align::RoiBox;
+
+/// What the stages are built from.
+pub(crate) struct Parts {
+    pub(crate) llm: LlmFile,
+    pub(crate) mmproj: MmprojFile,
+    pub(crate) backend: Backend,
+    pub(crate) session: Session,
+    pub(crate) preprocess: PreprocessOptions,
+    pub(crate) tracing: bool,
+}
+
+/// All stages of a model, and what they computed for the current image.
+pub(crate) struct Pipeline {
+    preprocess: PreprocessOptions,
+    vision: Vision,
+    pyramid: PyramidStage,
+    region: RegionStage,
+    vocabulary: Vocabulary,
+    session: Session,
+    encoded: Option<Encoded>,
+    trace: Option<Trace>,
+}
+
+/// The image side's results, kept while questions are about the same image.
+struct Encoded {
+    image_id: u64,
+    image_embeds: Vec<f32>,
+    pyramid: Pyramid,
+    /// Region vectors computed so far; a vector depends on nothing but image and box.
+    regions: Vec<(RoiBox, Vec<f32>)>,
+}
+
+/// An image with what identifies its content.
+#[derive(Clone, Copy)]
+pub(crate) struct ImageRef<'a> {
+    pub(crate) id: u64,
+    pub(crate) pixels: &'a RgbImage8,
+}
+
+/// A question ready to be answered: the last turn of a dialogue whose boxes are fractions of the
+/// image.
+#[derive(Clone, Copy)]
+pub(crate) struct Question<'a> {
+    pub(crate) image: ImageRef<'a>,
+    pub(crate) dialogue: &'a Dialogue<RoiBox>,
+}
+
+/// What a run produced.
+pub(crate) struct Outcome {
+    pub(crate) generated: Generated,
+    pub(crate) prompt: Prompt,
+    pub(crate) n_reused: usize,
+    pub(crate) timings: StageTimings,
+}
+
+impl Pipeline {
+    pub(crate) fn new(parts: Parts) -> Result<Pipeline> {
+        let Parts {
+            llm,
+            mmproj,
+            backend,
+            session,
+            preprocess,
+            tracing,
+        } = parts;
+        let MmprojFile {
+            hparams: hp,
+            weights,
+            ..
+        } = mmproj;
+        let vision = Vision::new(&backend, &hp, &weights)?;
+        let pyramid = PyramidStage::new(&backend, &hp, &weights, vision.levels(), tracing)?;
+        let region = RegionStage::new(&backend, &hp, &weights, pyramid.levels(), tracing);
+        let vocabulary = Vocabulary::new(llm.model, &hp);
+        let trace = tracing.then(Trace::default);
+        let encoded = None;
+        Ok(Pipeline {
+            preprocess,
+            vision,
+            pyramid,
+            region,
+            vocabulary,
+            session,
+            encoded,
+            trace,
+        })
+    }
+
+    /// Answers a question. `on_text` receives the answer piece by piece.
+    pub(crate) fn run(
+        &mut self,
+        question: &Question,
+        generation: &Generation,
+        on_text: &mut dyn FnMut(&str),
+    ) -> Result<Outcome> {
+        let mut timings = StageTimings::default();
+        self.encode(question.image, &mut timings)?;
+        let regions = self.regions(question.dialogue.boxes(), &mut timings)?;
+        let prompt = timings.time(Stage::Prompt, || self.prompt(question.dialogue))?;
+        let n_reused =
+            timings.time(Stage::Prefill, || self.prefill(question, &prompt, &regions))?;
+        self.record_predictions()?;
+        let (session, vocabulary) = (&mut self.session, &self.vocabulary);
+        let generated = timings.time(Stage::Decode, || {
+            generate(session, vocabulary, generation, on_text)
+        })?;
+        Ok(Outcome {
+            generated,
+            prompt,
+            n_reused,
+            timings,
+        })
+    }
+
+    /// Ids and slots of the whole dialogue.
+    fn prompt(&self, dialogue: &Dialogue<RoiBox>) -> Result<Prompt> {
+        let v = &self.vocabulary;
+        // The session knows how much fits.
+        Ok(prompt::plan(
+            dialogue,
+            v.special(),
+            v.n_patches(),
+            v,
+            usize::MAX,
+        )?)
+    }
+
+    /// Runs the image side up to the pyramid, unless its results are there already.
+    fn encode(&mut self, image: ImageRef, timings: &mut StageTimings) -> Result<()> {
+        if self
+            .encoded
+            .as_ref()
+            .is_some_and(|e| e.image_id == image.id)
+        {
+            return Ok(());
+        }
+        // The stages overwrite their results in place: nothing of the old image may be used.
+        self.encoded = None;
+        let pixels = timings.time(Stage::Preprocess, || {
+            preprocess::run(image.pixels, &self.preprocess)
+        })?;
+        if let Some(trace) = &mut self.trace {
+            trace.clear();
+            trace.record("pixel_values", pixels.size as usize, pixels.data.clone());
+        }
+        let states = timings.time(Stage::Vision, || {
+            self.vision.run(&pixels, self.trace.as_mut())
+        })?;
+        let pyramid = timings.time(Stage::Pyramid, || {
+            self.pyramid.run(&states, self.trace.as_mut())
+        })?;
+        let (image_id, image_embeds) = (image.id, states.image_embeds);
+        self.encoded = Some(Encoded {
+            image_id,
+            image_embeds,
+            pyramid,
+            regions: Vec::new(),
+        });
+        Ok(())
+    }
+
+    /// The vectors of all boxes, `[H, n]`; computes those that are not known yet.
+    fn regions(&mut self, boxes: &[RoiBox], timings: &mut StageTimings) -> Result<Vec<f32>> {
+        let Some(encoded) = &mut self.encoded else {
+            return Ok(Vec::new());
+        };
+        if self.trace.is_some() {
+            encoded.regions.clear(); // a trace shows all boxes of the question
+        }
+        let known = |b: &RoiBox, e: &Encoded| e.regions.iter().any(|(k, _)| k == b);
+        let missing: Vec<RoiBox> = boxes
+            .iter()
+            .filter(|b| !known(b, encoded))
+            .copied()
+            .collect();
+        let tokens = timings.time(Stage::Region, || {
+            self.region
+                .run(&encoded.pyramid, &missing, self.trace.as_mut())
+        })?;
+        if !missing.is_empty() {
+            let rows = tokens.embeds.chunks(tokens.embeds.len() / missing.len());
+            encoded
+                .regions
+                .extend(missing.into_iter().zip(rows.map(<[f32]>::to_vec)));
+        }
+        let row = |b: &RoiBox| encoded.regions.iter().find(|(k, _)| k == b);
+        Ok(boxes
+            .iter()
+            .filter_map(row)
+            .flat_map(|(_, v)| v)
+            .copied()
+            .collect())
+    }
+
+    fn prefill(&mut self, q: &Question, prompt: &Prompt, regions: &[f32]) -> Result<usize> {
+        let image = self.encoded.as_ref().map_or(&[][..], |e| &e.image_embeds);
+        let vectors = Vectors {
+            image_id: q.image.id,
+            image,
+            regions,
+            boxes: q.dialogue.boxes(),
+        };
+        self.session.prefill(&prompt.slots, &vectors)
+    }
+
+    /// Keeps what the language model made of the prompt's last position.
+    fn record_predictions(&mut self) -> Result<()> {
+        let Some(trace) = &mut self.trace else {
+            return Ok(());
+        };
+        let logits = self.session.logits()?;
+        trace.record("logits_last", logits.len(), logits.to_vec());
+        let layer = |il| self.session.captured(&format!("{LAYER_OUTPUT}-{il}"));
+        let layers: Vec<f32> = (0..).map_while(layer).flatten().copied().collect();
+        trace.record("llm_layers_last", layers.len(), layers);
+        Ok(())
+    }
+
+    /// Inner values of the last run; `None` unless the pipeline was made for tracing.
+    pub(crate) fn trace(&self) -> Option<&Trace> {
+        self.trace.as_ref()
+    }
+
+    pub(crate) fn vocabulary(&self) -> &Vocabulary {
+        &self.vocabulary
+    }
+}

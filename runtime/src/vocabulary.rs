@@ -1,0 +1,58 @@
+//! The language model's vocabulary, as prompts and answers need it.
+
+use crate::prompt::{BoxError, Piece, PieceSource, TextEncoder};
+use ggml_ext::llama::{Model, TokenKind};
+use gpt4roi_models::hparams::{MmprojHparams, SpecialTokens};
+
+/// SentencePiece through llama.cpp, with the model's special tokens.
+pub(crate) struct Vocabulary {
+    model: Model,
+    special: SpecialTokens,
+    n_patches: usize,
+}
+
+impl Vocabulary {
+    pub(crate) fn new(model: Model, hp: &MmprojHparams) -> Vocabulary {
+        let n_patches = hp.vision.n_patches() as usize;
+        Vocabulary {
+            model,
+            special: hp.tokens.clone(),
+            n_patches,
+        }
+    }
+
+    /// Ids with a meaning of their own.
+    pub(crate) fn special(&self) -> &SpecialTokens {
+        &self.special
+    }
+
+    /// Whether a token ends the text.
+    pub(crate) fn is_end(&self, id: i32) -> bool {
+        i64::from(id) == i64::from(self.special.eos) || self.model.is_eog(id)
+    }
+
+    /// Vectors that stand for the image.
+    pub(crate) fn n_patches(&self) -> usize {
+        self.n_patches
+    }
+}
+
+impl TextEncoder for Vocabulary {
+    fn encode(&self, piece: &str) -> Result<Vec<i32>, BoxError> {
+        Ok(self.model.tokenize(piece))
+    }
+}
+
+impl PieceSource for Vocabulary {
+    fn piece(&self, id: i32) -> Result<Piece<'_>, BoxError> {
+        let token = self
+            .model
+            .token(id)
+            .ok_or("no such token in the vocabulary")?;
+        Ok(match token.kind {
+            TokenKind::Byte => Piece::byte_from_text(&token.text).unwrap_or(Piece::Control),
+            TokenKind::Control => Piece::Control,
+            TokenKind::Text => Piece::Text(token.text.into()),
+        })
+    }
+}
