@@ -63,3 +63,25 @@ fn resizers_meet_the_recorded_checksums() {
         );
     }
 }
+
+/// Prints the time that photographs of usual sizes take.
+///
+/// `cargo test --release -p gpt4roi --lib bench_preprocess -- --ignored --nocapture`
+#[test]
+#[ignore = "a measurement"]
+fn bench_preprocess() {
+    let options = super::PreprocessOptions {
+        size: 224,
+        mean: [0.5; 3],
+        std: [0.25; 3],
+        mode: super::PreprocessMode::Inference,
+    };
+    for (width, height) in [(640, 480), (1920, 1080), (4000, 3000), (8000, 6000)] {
+        let image = noise(width, height, 1);
+        let begin = std::time::Instant::now();
+        let rounds = 5;
+        (0..rounds).for_each(|_| assert!(super::run(&image, &options).is_ok()));
+        let ms = begin.elapsed().as_secs_f64() * 1e3 / f64::from(rounds);
+        println!("{width}x{height}: {ms:.2} ms");
+    }
+}

@@ -169,10 +169,9 @@ impl Remover {
             out += &self.held[..at];
             self.held.drain(..at + self.pattern.len());
         }
-        let longest = (1..self.pattern.len()).rev();
-        let kept = longest
-            .filter(|&n| self.held.ends_with(&self.pattern[..n]))
-            .next()
+        let mut lengths = (1..self.pattern.len()).rev();
+        let kept = lengths
+            .find(|&n| self.held.ends_with(&self.pattern[..n]))
             .unwrap_or(0);
         out.extend(self.held.drain(..self.held.len() - kept));
         out
