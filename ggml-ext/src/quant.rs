@@ -94,8 +94,23 @@ fn quantize_rows(dtype: DType, src: &[f32], n_per_row: usize, dst: &mut [u8]) ->
 
 /// Whether scales, or plain values, are all finite.
 fn is_valid(dtype: DType, data: &[u8]) -> bool {
-    // SAFETY: reads `data.len()` bytes, which are whole blocks of the type.
+    // SAFETY: reads `data.len()` bytes, and nothing unless they are whole blocks of the type.
     unsafe { sys::ggml_validate_row_data(dtype.raw(), data.as_ptr().cast::<c_void>(), data.len()) }
+}
+
+/// Checks that data of type `dtype` hold finite values, as llama.cpp demands of a file.
+///
+/// # Errors
+/// [`Error::Unrepresentable`] if they do not, or are not whole blocks.
+pub fn validate(dtype: DType, data: &[u8]) -> Result<()> {
+    if dtype == DType::I32 || is_valid(dtype, data) {
+        return Ok(());
+    }
+    let reason = "values are not finite".into();
+    Err(Error::Unrepresentable {
+        what: dtype.to_string(),
+        reason,
+    })
 }
 
 /// Converts whole blocks of `dtype` to f32.
@@ -228,6 +243,7 @@ mod tests {
         assert!(quantize(DType::I32, &[1.0; 4], 4, 1, &mut dst).is_err());
         assert_eq!(dst, [1, 2, 3]);
         assert!(dequantize(DType::Q8_0, &[0; 33], &mut [0.0; 32]).is_err());
+        assert!(validate(DType::F16, &[0, 0x7c]).is_err() && validate(DType::F16, &[0; 4]).is_ok());
         assert!(dequantize(DType::I32, &[0; 4], &mut [0.0; 1]).is_err());
     }
 

@@ -102,7 +102,7 @@ impl Preset {
             n_mid: n,
             n_pos_hidden,
             n_fuse: 5,
-            gn_groups: if self == Preset::Tiny { 16 } else { 64 },
+            gn_groups: 64,
             gn_eps: 1e-5,
             ln_eps: 1e-5,
             roi_output_size: 14,

@@ -74,7 +74,8 @@ pub enum Transform {
 pub enum Kind {
     /// Matrix of a linear layer (or 1x1 convolution): any type whose blocks divide its rows.
     Matrix,
-    /// Convolution kernel, ggml order [kw, kh, in, out]: f32, f16 or bf16, never quantised.
+    /// Convolution kernel, ggml order [kw, kh, in, out]: f32 or f16. Rows of a kernel's width hold no
+    /// blocks, and backends convolve with few other types.
     Conv,
     /// Scale of a norm: f32.
     Norm,
