@@ -1,11 +1,10 @@
 //! Comparing a written file with its source, value by value.
 
+use crate::Observer;
 use crate::error::{Error, Result};
 use crate::pipeline::{each_piece, to_f32};
 use crate::plan::{FilePlan, Plan, TensorPlan};
-use crate::source::element_size;
-use crate::{Observer, source};
-use ggml_ext::gguf::{Gguf, TensorInfo};
+use ggml_ext::gguf::Gguf;
 use ggml_ext::{DType, quant};
 use gpt4roi_models::keys;
 use std::collections::BTreeMap;
@@ -82,6 +81,12 @@ pub fn verify(
     if let Some(extra) = file.tensors().iter().find(|t| !has(wanted, &t.name)) {
         return Err(bad(format!("tensor `{}` does not belong here", extra.name)));
     }
+    let comparison = Comparison {
+        file,
+        plan,
+        n_threads,
+        observer,
+    };
     let mut report = Report {
         groups: BTreeMap::new(),
         keys: differing_keys(file, wanted),
@@ -103,7 +108,7 @@ pub fn verify(
             })?;
         let group = report.groups.entry((group_name(name), dtype)).or_default();
         group.n_tensors += 1;
-        compare(file, info, dtype, plan, tensor, n_threads, observer, group)?;
+        comparison.compare(tensor, dtype, group)?;
     }
     Ok(report)
 }
@@ -148,43 +153,39 @@ fn group_name(name: &str) -> String {
     name.split('.').map(star).collect::<Vec<_>>().join(".")
 }
 
-#[expect(
-    clippy::too_many_arguments,
-    reason = "one call, and a struct would only rename them"
-)]
-fn compare(
-    file: &Gguf,
-    info: &TensorInfo,
-    dtype: DType,
-    plan: &Plan,
-    tensor: &TensorPlan,
+/// A file beside its source.
+struct Comparison<'a> {
+    file: &'a Gguf,
+    plan: &'a Plan,
     n_threads: usize,
-    observer: &dyn Observer,
-    group: &mut Group,
-) -> Result<()> {
-    let name = &info.name;
-    let failed = |source| Error::Tensor {
-        name: name.clone(),
-        source,
-    };
-    let source: &dyn source::Tensors = plan.tensors(tensor.spec.source.checkpoint);
-    let mut rest = file.tensor_bytes(name).unwrap_or_default();
-    each_piece(source, tensor, PIECE, |bytes, source_type| {
-        if observer.is_cancelled() {
-            return Err(Error::Cancelled);
-        }
-        let want = to_f32(&bytes, source_type, n_threads).map_err(failed)?;
-        let n_bytes = dtype
-            .row_size(bytes.len() / element_size(source_type))
-            .unwrap_or(0);
-        let (these, later) = rest.split_at(n_bytes.min(rest.len()));
-        rest = later;
-        let mut got = vec![0.0; want.len()];
-        quant::dequantize(dtype, these, &mut got).map_err(failed)?;
-        accumulate(group, &want, &got);
-        observer.advance(name, bytes.len() as u64);
-        Ok(true)
-    })
+    observer: &'a dyn Observer,
+}
+
+impl Comparison<'_> {
+    /// Adds the error of one tensor, which the file holds as `dtype`, to its group.
+    fn compare(&self, tensor: &TensorPlan, dtype: DType, group: &mut Group) -> Result<()> {
+        let name = &tensor.spec.name;
+        let failed = |source| Error::Tensor {
+            name: name.clone(),
+            source,
+        };
+        let source = self.plan.tensors(tensor.spec.source.checkpoint);
+        let mut rest = self.file.tensor_bytes(name).unwrap_or_default();
+        each_piece(source, tensor, PIECE, |bytes, source_type| {
+            if self.observer.is_cancelled() {
+                return Err(Error::Cancelled);
+            }
+            let want = to_f32(&bytes, source_type, self.n_threads).map_err(failed)?;
+            let n_bytes = dtype.row_size(want.len()).unwrap_or(0).min(rest.len());
+            let (these, later) = rest.split_at(n_bytes);
+            rest = later;
+            let mut got = vec![0.0; want.len()];
+            quant::dequantize(dtype, these, &mut got).map_err(failed)?;
+            accumulate(group, &want, &got);
+            self.observer.advance(name, bytes.len() as u64);
+            Ok(true)
+        })
+    }
 }
 
 fn accumulate(group: &mut Group, want: &[f32], got: &[f32]) {
