@@ -17,10 +17,10 @@ run() {
     "$@"
 }
 
-run "$bin/gpt4roi-convert" synth --preset tiny --out "$out/checkpoint"
-run "$bin/gpt4roi-convert" convert "$out/checkpoint" --clip "$out/checkpoint/clip" --out "$out" --name tiny \
+run "$bin/gpt4roi-convert" synth --preset tiny --out "$out/source"
+run "$bin/gpt4roi-convert" convert "$out/source/checkpoint" --clip "$out/source/clip" --out "$out" --name tiny \
     --llm q8_0 --vision f16 --region f16
-run "$bin/gpt4roi" ask --model "$out/tiny-q8_0.gguf" --mmproj "$out/mmproj-tiny-f16.gguf" --image "$photo" \
+run "$bin/gpt4roi" ask --model "$out/tiny-Q8_0.gguf" --mmproj "$out/mmproj-tiny-F16.gguf" --image "$photo" \
     --box "$box" --greedy --max-tokens 24 "What is <region1>?"
 
 cat <<'TEXT'

@@ -16,11 +16,13 @@ found=0
 # check NAME TYPE GOLDEN SOURCE...: converts with SOURCE's arguments, then compares.
 check() {
     local name=$1 type=$2 golden=$3
+    local label
+    label=$(printf %s "$type" | tr "[:lower:]" "[:upper:]") # as in the names of files
     shift 3
     printf '\n=== %s, %s files\n' "$name" "$type"
     "$bin/gpt4roi-convert" convert "$@" --clip "$golden/clip" --out "$out" --name "$name" \
         --llm "$type" --vision "$type" --region "$type" &&
-        "$bin/gpt4roi" compare --model "$out/$name-$type.gguf" --mmproj "$out/mmproj-$name-$type.gguf" \
+        "$bin/gpt4roi" compare --model "$out/$name-$label.gguf" --mmproj "$out/mmproj-$name-$label.gguf" \
             --golden "$golden" || failed=1
 }
 

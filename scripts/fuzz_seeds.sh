@@ -12,10 +12,10 @@ rm -rf "$seeds"
 for target in gguf mmproj image boxes dialogue checkpoint golden; do mkdir -p "$fuzz/corpus/$target"; done
 mkdir -p "$seeds"
 
-"$bin/gpt4roi-convert" synth --preset tiny --out "$seeds/checkpoint"
-"$bin/gpt4roi-convert" convert "$seeds/checkpoint" --clip "$seeds/checkpoint/clip" --out "$seeds" --name tiny \
+"$bin/gpt4roi-convert" synth --preset tiny --out "$seeds"
+"$bin/gpt4roi-convert" convert "$seeds/checkpoint" --clip "$seeds/clip" --out "$seeds" --name tiny \
     --llm q4_0 --vision q8_0 --region q8_0
-mv "$seeds/tiny-q4_0.gguf" "$seeds/model.gguf"
+mv "$seeds/tiny-Q4_0.gguf" "$seeds/model.gguf"
 cp "$seeds/model.gguf" "$fuzz/corpus/gguf/"
 cp "$seeds"/mmproj-tiny-*.gguf "$fuzz/corpus/gguf/"
 cp "$seeds"/mmproj-tiny-*.gguf "$fuzz/corpus/mmproj/"
@@ -35,11 +35,12 @@ printf '<1> or <>?\nAssistant: yes\n###\n<region01> <region1>\n' >"$fuzz/corpus/
 
 # The first byte picks the file that is replaced, in the order of the target's table.
 n=0
-for file in config.json tokenizer.model added_tokens.json tokenizer_config.json special_tokens_map.json \
-    model.safetensors model.safetensors.index.json pytorch_model.bin clip/config.json; do
-    if [ -e "$seeds/checkpoint/$file" ]; then
-        { printf "\\x$(printf %02x $n)" && head -c 1000000 "$seeds/checkpoint/$file"; } \
-            >"$fuzz/corpus/checkpoint/$(basename "$file")-$n"
+for file in checkpoint/{config.json,tokenizer.model,added_tokens.json,tokenizer_config.json} \
+    checkpoint/{special_tokens_map.json,model.safetensors,model.safetensors.index.json,pytorch_model.bin} \
+    clip/config.json; do
+    if [ -e "$seeds/$file" ]; then
+        # shellcheck disable=SC2059
+        { printf "\\x0$n" && head -c 1000000 "$seeds/$file"; } >"$fuzz/corpus/checkpoint/${file//\//-}"
     fi
     n=$((n + 1))
 done

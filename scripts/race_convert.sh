@@ -51,21 +51,23 @@ make_programs() { cargo build --release --workspace --examples; }
 
 race() {
     local type=$1
+    local label
+    label=$(printf %s "$type" | tr "[:lower:]" "[:upper:]") # as in the names of files
     once "ours-$type" measured "gpt4roi-convert $type" \
-        "$bin/gpt4roi-convert" convert "$dir/checkpoint" --clip "$dir/checkpoint/clip" --out "$dir" --name ours \
+        "$bin/gpt4roi-convert" convert "$dir/source/checkpoint" --clip "$dir/source/clip" --out "$dir" --name ours \
         --llm "$type" --vision f16 --region f16 || return 1
     once "reference-$type" measured "llama_model_quantize $type" \
-        "$bin/examples/quantize_reference" "$dir/reference-f16.gguf" "$dir/reference-$type.gguf" "$type" || return 1
+        "$bin/examples/quantize_reference" "$dir/reference-f16.gguf" "$dir/quantised-$type.gguf" "$type" || return 1
     # The big files stay for a look when they differ.
-    "$python" scripts/race/compare_gguf.py "$dir/ours-$type.gguf" "$dir/reference-$type.gguf" \
+    "$python" scripts/race/compare_gguf.py "$dir/ours-$label.gguf" "$dir/quantised-$type.gguf" \
         >"$dir/compare-$type.txt" || return 1
-    rm -f "$dir/ours-$type.gguf" "$dir/reference-$type.gguf" "$dir"/mmproj-ours-*.gguf
+    rm -f "$dir/ours-$label.gguf" "$dir/quantised-$type.gguf" "$dir"/mmproj-ours-*.gguf
 }
 
 once venv make_venv
 once programs make_programs
-once checkpoint measured "synth $preset" "$bin/gpt4roi-convert" synth --preset "$preset" --out "$dir/checkpoint"
-once f16 measured "gguf-py f16" "$python" scripts/race/convert_reference.py "$dir/checkpoint" "$dir/reference-f16.gguf"
+once checkpoint measured "synth $preset" "$bin/gpt4roi-convert" synth --preset "$preset" --out "$dir/source"
+once f16 measured "gguf-py f16" "$python" scripts/race/convert_reference.py "$dir/source/checkpoint" "$dir/reference-f16.gguf"
 failed=0
 for type in $types; do
     once "race-$type" race "$type" || failed=1
