@@ -22,7 +22,7 @@ pub use decode::{
     MAX_DECODED_BYTES, MAX_FILE_BYTES, RgbImage8, STDIN_NAME, decode, load, load_from,
 };
 pub use error::Error;
-pub use resample::{resize_bicubic, shortest_edge_size};
+pub use resample::{PassOrder, resize_bicubic, shortest_edge_size};
 
 /// Largest side of the model's square input that is accepted from a model file.
 pub const MAX_SIZE: u32 = 4096;
@@ -33,6 +33,8 @@ pub enum PreprocessMode {
     /// The demo's: Pillow bicubic to the short side, normalise, bilinear squash to a square.
     #[default]
     Inference,
+    /// As `Inference`, with the passes of the bicubic filter in the order of Pillow 13.
+    InferencePillow13,
     /// That of the detection data sets: OpenCV linear straight to a square, then normalise.
     Training,
 }
@@ -92,7 +94,12 @@ pub struct Pixels {
 pub fn run(image: &RgbImage8, options: &PreprocessOptions) -> Result<Pixels, Error> {
     options.check()?;
     let data = match options.mode {
-        PreprocessMode::Inference => normalize::inference(image, options),
+        PreprocessMode::Inference => {
+            normalize::inference(image, options, PassOrder::HorizontalFirst)
+        }
+        PreprocessMode::InferencePillow13 => {
+            normalize::inference(image, options, PassOrder::Pillow13)
+        }
         PreprocessMode::Training => normalize::training(image, options),
     };
     Ok(Pixels {
@@ -110,5 +117,5 @@ pub fn run(image: &RgbImage8, options: &PreprocessOptions) -> Result<Pixels, Err
 /// [`MAX_DECODED_BYTES`]; [`run`] has no such limit because it computes only what it looks at.
 pub fn bicubic_step(image: &RgbImage8, size: u32) -> Result<RgbImage8, Error> {
     let (width, height) = shortest_edge_size(image.width(), image.height(), size);
-    resize_bicubic(image, width, height)
+    resize_bicubic(image, width, height, PassOrder::HorizontalFirst)
 }

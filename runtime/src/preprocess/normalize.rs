@@ -1,6 +1,6 @@
 //! From 8-bit samples to the float tensor that the vision tower reads.
 
-use super::{PreprocessOptions, RgbImage8, linear, resample};
+use super::{PassOrder, PreprocessOptions, RgbImage8, linear, resample};
 
 /// Value of each 8-bit sample in each channel after normalisation.
 struct Lookup([[f32; 256]; 3]);
@@ -79,11 +79,15 @@ impl Squash {
 /// Inference: bicubic to the short side, normalise, squash the float picture to a square.
 ///
 /// Returns ggml order [size, size, 3] (PyTorch [3, size, size]).
-pub(super) fn inference(image: &RgbImage8, options: &PreprocessOptions) -> Vec<f32> {
+pub(super) fn inference(
+    image: &RgbImage8,
+    options: &PreprocessOptions,
+    order: PassOrder,
+) -> Vec<f32> {
     let size = options.size;
     let target = resample::shortest_edge_size(image.width(), image.height(), size);
     let (across, down) = (Squash::new(target.0, size), Squash::new(target.1, size));
-    let samples = resample::bicubic_at(image, target, &across.wanted, &down.wanted);
+    let samples = resample::bicubic_at(image, target, &across.wanted, &down.wanted, order);
     let row_bytes = across.wanted.len() * 3;
     let Lookup(values) = Lookup::inference(options);
     let mut out = Vec::with_capacity(size as usize * size as usize * 3);

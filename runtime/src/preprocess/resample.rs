@@ -6,8 +6,7 @@
 //! precision and rounded to 22 fractional bits. Accumulation is exact integer arithmetic, so the
 //! order of additions is free and the passes below are laid out for vector units.
 //!
-//! The order of the passes is that of all Pillow releases before 13, the ones of the model's time;
-//! 13 swaps them for some tall pictures, which moves samples there by one level.
+//! The order of the passes matters because of the rounding between them: see [`PassOrder`].
 //!
 //! Only wanted columns and rows are computed: an elongated picture grows to millions of columns
 //! of which the model looks at two per output pixel.
@@ -21,6 +20,25 @@ const WEIGHT_BITS: u32 = 22;
 
 /// Rows that the horizontal pass treats at once, one vector lane each.
 const LANES: usize = 16;
+
+/// Which of the two passes comes first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PassOrder {
+    /// The horizontal one, always: Pillow before release 13, in the model's time.
+    #[default]
+    HorizontalFirst,
+    /// As Pillow 13 chooses: the vertical one if the height shrinks by more than twice as many
+    /// pixels as the width. Photographs more than twice as tall as wide then differ by a level.
+    Pillow13,
+}
+
+impl PassOrder {
+    fn is_vertical_first(self, from: (u32, u32), to: (u64, u64)) -> bool {
+        let shrinkage = |from: u32, to: u64| i128::from(from) - i128::from(to);
+        let (across, down) = (shrinkage(from.0, to.0), shrinkage(from.1, to.1));
+        self == Self::Pillow13 && down > 0 && down > 2 * across
+    }
+}
 
 /// (width, height) at which the short side is `edge` and the long side is rounded down.
 pub fn shortest_edge_size(width: u32, height: u32, edge: u32) -> (u64, u64) {
@@ -37,7 +55,12 @@ pub fn shortest_edge_size(width: u32, height: u32, edge: u32) -> (u64, u64) {
 /// # Errors
 /// [`Error::ResizeTooLarge`] if the result would take more than [`MAX_DECODED_BYTES`];
 /// [`Error::Option`] if a side is 0.
-pub fn resize_bicubic(image: &RgbImage8, width: u64, height: u64) -> Result<RgbImage8, Error> {
+pub fn resize_bicubic(
+    image: &RgbImage8,
+    width: u64,
+    height: u64,
+    order: PassOrder,
+) -> Result<RgbImage8, Error> {
     let limit = MAX_DECODED_BYTES;
     let bytes = width.saturating_mul(height).saturating_mul(3);
     if bytes == 0 {
@@ -58,7 +81,7 @@ pub fn resize_bicubic(image: &RgbImage8, width: u64, height: u64) -> Result<RgbI
     }
     let columns: Vec<u64> = (0..width).collect();
     let rows: Vec<u64> = (0..height).collect();
-    let data = bicubic_at(image, (width, height), &columns, &rows);
+    let data = bicubic_at(image, (width, height), &columns, &rows, order);
     RgbImage8::new(width as u32, height as u32, data)
 }
 
@@ -71,11 +94,26 @@ pub(super) fn bicubic_at(
     size: (u64, u64),
     columns: &[u64],
     rows: &[u64],
+    order: PassOrder,
 ) -> Vec<u8> {
     let down = Taps::bicubic(u64::from(image.height()), size.1, rows);
     let across = Taps::bicubic(u64::from(image.width()), size.0, columns);
-    let strip = across.apply_horizontally(image, &down.inputs);
-    down.apply_vertically(&strip, columns.len() * 3)
+    let used = down.inputs.iter().cloned().flatten();
+    let row_bytes = image.width() as usize * 3;
+    let used: Vec<&[u8]> = used
+        .map(|y| &image.data()[y * row_bytes..(y + 1) * row_bytes])
+        .collect();
+    if order.is_vertical_first(image.size(), size) {
+        let strip = down.apply_vertically(&used);
+        across.apply_horizontally(&lines(&strip, row_bytes))
+    } else {
+        let strip = across.apply_horizontally(&used);
+        down.apply_vertically(&lines(&strip, columns.len() * 3))
+    }
+}
+
+fn lines(samples: &[u8], row_bytes: usize) -> Vec<&[u8]> {
+    samples.chunks_exact(row_bytes).collect()
 }
 
 /// For each wanted output sample of one axis: where its input samples begin and their weights.
@@ -146,17 +184,14 @@ impl Taps {
         )
     }
 
-    /// Resamples the given rows; returns ggml order [3, self.len(), rows] (PyTorch [rows, n, 3]).
-    fn apply_horizontally(&self, image: &RgbImage8, rows: &[Range<usize>]) -> Vec<u8> {
-        let row_bytes = image.width() as usize * 3;
+    /// Resamples each of `rows`; returns ggml order [3, self.len(), rows] (PyTorch [rows, n, 3]).
+    fn apply_horizontally(&self, rows: &[&[u8]]) -> Vec<u8> {
         let out_row = self.len() * 3;
-        let rows: Vec<usize> = rows.iter().cloned().flatten().collect();
         let n_inputs: usize = self.inputs.iter().map(Range::len).sum();
         let mut block = vec![0; n_inputs * 3 * LANES];
         let mut out = vec![0; rows.len() * out_row];
         for (rows, out) in rows.chunks(LANES).zip(out.chunks_mut(out_row * LANES)) {
-            for (lane, y) in rows.iter().enumerate() {
-                let row = &image.data()[y * row_bytes..(y + 1) * row_bytes];
+            for (lane, row) in rows.iter().enumerate() {
                 load_lane(row, &self.inputs, &mut block, lane);
             }
             for i in 0..self.len() {
@@ -170,23 +205,21 @@ impl Taps {
         out
     }
 
-    /// Resamples the columns of `strip`, which holds the rows `self.inputs` of `row_bytes` bytes
-    /// each; returns self.len() rows.
-    fn apply_vertically(&self, strip: &[u8], row_bytes: usize) -> Vec<u8> {
-        let mut out = vec![0; self.len() * row_bytes];
+    /// Resamples the columns of `rows`, which are the rows `self.inputs` of a picture; returns
+    /// self.len() rows of the same length.
+    fn apply_vertically(&self, rows: &[&[u8]]) -> Vec<u8> {
+        let row_bytes = rows.first().map_or(0, |row| row.len());
+        let mut out = Vec::with_capacity(self.len() * row_bytes);
         let mut sums = vec![0i32; row_bytes];
-        for (i, out_row) in out.chunks_exact_mut(row_bytes).enumerate() {
+        for i in 0..self.len() {
             let (first, weights) = self.of(i);
-            let rows = strip[first * row_bytes..].chunks_exact(row_bytes);
             sums.fill(1 << (WEIGHT_BITS - 1));
-            for (row, &weight) in rows.zip(weights) {
-                for (sum, &sample) in sums.iter_mut().zip(row) {
+            for (row, &weight) in rows[first..].iter().zip(weights) {
+                for (sum, &sample) in sums.iter_mut().zip(*row) {
                     *sum += weight * i32::from(sample);
                 }
             }
-            for (out, &sum) in out_row.iter_mut().zip(&sums) {
-                *out = to_u8(sum);
-            }
+            out.extend(sums.iter().map(|&sum| to_u8(sum)));
         }
         out
     }
@@ -267,6 +300,8 @@ mod tests {
     use super::*;
     use crate::preprocess::testing::{Rng, noise};
 
+    const HORIZONTAL: PassOrder = PassOrder::HorizontalFirst;
+
     /// The same filter written straight from its description, with 64-bit sums.
     fn plain_bicubic(image: &RgbImage8, width: u64, height: u64) -> Vec<u8> {
         let (w, h) = (image.width() as usize, image.height() as usize);
@@ -318,7 +353,7 @@ mod tests {
             let most = if round % 3 == 0 { 5 } else { 90 };
             let image = noise(side(most) as u32, side(most) as u32, round);
             let (w, h) = (side(120), side(120));
-            let fast = resize_bicubic(&image, w, h).unwrap();
+            let fast = resize_bicubic(&image, w, h, HORIZONTAL).unwrap();
             assert_eq!(
                 fast.data(),
                 plain_bicubic(&image, w, h),
@@ -331,9 +366,9 @@ mod tests {
     #[test]
     fn selected_samples_are_those_of_the_whole() {
         let image = noise(200, 37, 5);
-        let whole = resize_bicubic(&image, 300, 50).unwrap();
+        let whole = resize_bicubic(&image, 300, 50, HORIZONTAL).unwrap();
         let (columns, rows) = ([0, 7, 8, 151, 299], [3, 4, 49]);
-        let some = bicubic_at(&image, (300, 50), &columns, &rows);
+        let some = bicubic_at(&image, (300, 50), &columns, &rows, HORIZONTAL);
         for (k, sample) in some.iter().enumerate() {
             let (y, x, c) = (rows[k / 15], columns[k / 3 % 5], k % 3);
             assert_eq!(
@@ -341,6 +376,16 @@ mod tests {
                 whole.data()[(y as usize * 300 + x as usize) * 3 + c]
             );
         }
+    }
+
+    #[test]
+    fn the_order_of_passes_is_that_of_the_release() {
+        let vertical_first = |from, to| PassOrder::Pillow13.is_vertical_first(from, to);
+        assert!(vertical_first((1000, 3000), (224, 672)));
+        assert!(vertical_first((500, 1100), (224, 492)));
+        assert!(!vertical_first((500, 1000), (224, 448)));
+        assert!(!vertical_first((100, 400), (224, 896)));
+        assert!(!HORIZONTAL.is_vertical_first((1000, 3000), (224, 672)));
     }
 
     #[test]
@@ -362,17 +407,17 @@ mod tests {
             .flat_map(|k| [if k % 2 == 0 { 255 } else { 0 }; 3])
             .collect();
         let image = RgbImage8::new(64, 64, data).unwrap();
-        let resized = resize_bicubic(&image, 224, 224).unwrap();
+        let resized = resize_bicubic(&image, 224, 224, HORIZONTAL).unwrap();
         assert_eq!(resized.data(), plain_bicubic(&image, 224, 224));
     }
 
     #[test]
     fn oversized_targets_are_refused() {
         let image = noise(30_000, 1, 3);
-        let error = resize_bicubic(&image, 6_720_000, 224).unwrap_err();
+        let error = resize_bicubic(&image, 6_720_000, 224, HORIZONTAL).unwrap_err();
         assert!(matches!(error, Error::ResizeTooLarge { .. }), "{error}");
         assert!(matches!(
-            resize_bicubic(&image, 0, 5),
+            resize_bicubic(&image, 0, 5, HORIZONTAL),
             Err(Error::Option { .. })
         ));
     }

@@ -1,7 +1,7 @@
 //! Seeded pictures for the tests of this stage.
 
 use super::linear::resize_linear_u8;
-use super::{RgbImage8, resize_bicubic};
+use super::{PassOrder, RgbImage8, resize_bicubic};
 
 /// A small generator (SplitMix64), so that failures repeat.
 pub(crate) struct Rng(u64);
@@ -39,6 +39,13 @@ fn checksum(bytes: &[u8]) -> String {
     format!("{:016x}", bytes.iter().fold(0xCBF2_9CE4_8422_2325, step))
 }
 
+fn bicubic(image: &RgbImage8, width: u32, height: u32, order: PassOrder) -> Vec<u8> {
+    resize_bicubic(image, width.into(), height.into(), order)
+        .unwrap()
+        .data()
+        .to_vec()
+}
+
 type Case = (String, u64, u32, u32, u32, u32, String);
 
 /// Checksums of what Pillow and OpenCV made; see `make_resample_cases.py`, which writes them.
@@ -50,10 +57,8 @@ fn resizers_meet_the_recorded_checksums() {
     for (filter, seed, w, h, new_w, new_h, expected) in cases {
         let image = noise(w, h, seed);
         let result = match filter.as_str() {
-            "bicubic" => {
-                let resized = resize_bicubic(&image, new_w.into(), new_h.into()).unwrap();
-                resized.data().to_vec()
-            }
+            "bicubic" => bicubic(&image, new_w, new_h, PassOrder::HorizontalFirst),
+            "bicubic 13" => bicubic(&image, new_w, new_h, PassOrder::Pillow13),
             _ => resize_linear_u8(&image, new_w),
         };
         assert_eq!(
