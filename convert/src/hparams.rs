@@ -108,10 +108,11 @@ fn region(
     c: &LanguageConfig,
     vision: &VisionHparams,
 ) -> Result<RegionHparams> {
+    // First, since a checkpoint without a region extractor fails here with a message that says so.
+    let n_channels = extent(language, &names::weight(&hf::input_conv(0)), 0)?;
     let n_levels = count(language, |l| names::weight(&hf::input_conv(l)));
     let image_tap = image_tap(language.path(), c.mm_vision_select_layer, vision.n_layer)?;
     let taps = taps(language.path(), image_tap, n_levels)?;
-    let n_channels = extent(language, &names::weight(&hf::input_conv(0)), 0)?;
     let flatten = names::weight(hf::FLATTEN_LINEAR);
     Ok(RegionHparams {
         level_sizes: level_sizes(vision.grid(), n_levels),
