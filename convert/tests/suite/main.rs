@@ -6,4 +6,5 @@ mod fixtures;
 mod fuzzing;
 mod goldens;
 mod llama_cpp;
+mod pytorch;
 mod synthetic;
