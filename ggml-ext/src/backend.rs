@@ -46,11 +46,7 @@ pub fn devices() -> Vec<DeviceInfo> {
 fn raw_devices() -> Vec<sys::ggml_backend_dev_t> {
     init();
     // SAFETY: the registry is initialised; indices below the count are valid.
-    unsafe {
-        (0..sys::ggml_backend_dev_count())
-            .map(|i| sys::ggml_backend_dev_get(i))
-            .collect()
-    }
+    unsafe { (0..sys::ggml_backend_dev_count()).map(|i| sys::ggml_backend_dev_get(i)).collect() }
 }
 
 fn describe(dev: sys::ggml_backend_dev_t) -> DeviceInfo {
@@ -116,9 +112,7 @@ impl ThreadPool {
         };
         NonNull::new(raw)
             .map(ThreadPool)
-            .ok_or_else(|| Error::Create {
-                action: format!("start {n} threads"),
-            })
+            .ok_or_else(|| Error::Create { action: format!("start {n} threads") })
     }
 
     pub(crate) fn as_ptr(&self) -> *mut sys::ggml_threadpool {
@@ -183,16 +177,12 @@ impl Backend {
             .find(|(_, info)| info.name.eq_ignore_ascii_case(name));
         let Some((device, info)) = found else {
             let known: Vec<_> = devices().into_iter().map(|d| d.name).collect();
-            return Err(Error::UnknownDevice {
-                name: name.into(),
-                known: known.join(", "),
-            });
+            return Err(Error::UnknownDevice { name: name.into(), known: known.join(", ") });
         };
         // SAFETY: `device` is registered; null parameters mean defaults.
         let raw = unsafe { sys::ggml_backend_dev_init(device, std::ptr::null()) };
-        let raw = NonNull::new(raw).ok_or_else(|| Error::Create {
-            action: format!("open device `{}`", info.name),
-        })?;
+        let raw = NonNull::new(raw)
+            .ok_or_else(|| Error::Create { action: format!("open device `{}`", info.name) })?;
         let n_threads = n_threads.clamp(1, 512);
         let pool = match info.kind {
             DeviceKind::Cpu => Some(ThreadPool::new(n_threads)?),
@@ -211,18 +201,8 @@ impl Backend {
             }
         }
         let running = Mutex::new(());
-        let inner = Inner {
-            raw,
-            device,
-            info,
-            n_threads,
-            cancel,
-            running,
-            _pool: pool,
-        };
-        Ok(Backend {
-            inner: Arc::new(inner),
-        })
+        let inner = Inner { raw, device, info, n_threads, cancel, running, _pool: pool };
+        Ok(Backend { inner: Arc::new(inner) })
     }
 
     /// What the backend runs on.

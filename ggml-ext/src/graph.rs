@@ -254,11 +254,7 @@ pub(crate) fn set_floats(t: NonNull<sys::ggml_tensor>, data: &[f32]) -> Result<(
         let expected = sys::ggml_nelements(t.as_ptr()) as usize;
         if expected != data.len() {
             let name = crate::backend::owned((*t.as_ptr()).name.as_ptr());
-            return Err(Error::Length {
-                name,
-                expected,
-                got: data.len(),
-            });
+            return Err(Error::Length { name, expected, got: data.len() });
         }
         let bytes = std::mem::size_of_val(data);
         sys::ggml_backend_tensor_set(t.as_ptr(), data.as_ptr().cast(), 0, bytes);
@@ -271,11 +267,7 @@ pub(crate) fn read_floats(t: NonNull<sys::ggml_tensor>, out: &mut Vec<f32>) {
     // SAFETY: `t` is alive (held by the caller's owner), float and contiguous; `out` is resized to
     // its element count first.
     unsafe {
-        assert_eq!(
-            (*t.as_ptr()).type_,
-            sys::GGML_TYPE_F32,
-            "only float tensors are read back"
-        );
+        assert_eq!((*t.as_ptr()).type_, sys::GGML_TYPE_F32, "only float tensors are read back");
         let n = sys::ggml_nelements(t.as_ptr()) as usize;
         out.resize(n, 0.0);
         sys::ggml_backend_tensor_get(t.as_ptr(), out.as_mut_ptr().cast(), 0, n * 4);
@@ -304,11 +296,7 @@ fn check_supported(backend: &Backend, graph: NonNull<sys::ggml_cgraph>) -> Resul
         // SAFETY: device and node are alive.
         if !unsafe { sys::ggml_backend_dev_supports_op(backend.device(), node) } {
             let (node, op) = describe_node(node);
-            return Err(Error::Unsupported {
-                device: backend.info().name.clone(),
-                node,
-                op,
-            });
+            return Err(Error::Unsupported { device: backend.info().name.clone(), node, op });
         }
     }
     Ok(())
@@ -319,9 +307,7 @@ fn allocate(
     backend: &Backend,
     graph: NonNull<sys::ggml_cgraph>,
 ) -> Result<GraphAllocator> {
-    let failed = || Error::Create {
-        action: format!("allocate memory for graph `{name}`"),
-    };
+    let failed = || Error::Create { action: format!("allocate memory for graph `{name}`") };
     // SAFETY: the buffer type belongs to a registered device.
     let raw = unsafe { sys::ggml_gallocr_new(backend.buffer_type()) };
     let galloc = GraphAllocator(NonNull::new(raw).ok_or_else(failed)?);

@@ -31,19 +31,13 @@ impl<'g> Builder<'g> {
     /// Sum; `b` is repeated along the dimensions where it has size one.
     pub fn add(&self, a: Tensor<'g>, b: Tensor<'g>) -> Tensor<'g> {
         // SAFETY: both tensors are alive for 'g; ggml checks that `b` can be repeated.
-        self.node(
-            unsafe { sys::ggml_add(self.ctx.as_ptr(), a.as_ptr(), b.as_ptr()) },
-            "add",
-        )
+        self.node(unsafe { sys::ggml_add(self.ctx.as_ptr(), a.as_ptr(), b.as_ptr()) }, "add")
     }
 
     /// Product, element by element; `b` is repeated as in [`Builder::add`].
     pub fn mul(&self, a: Tensor<'g>, b: Tensor<'g>) -> Tensor<'g> {
         // SAFETY: both tensors are alive for 'g; ggml checks that `b` can be repeated.
-        self.node(
-            unsafe { sys::ggml_mul(self.ctx.as_ptr(), a.as_ptr(), b.as_ptr()) },
-            "mul",
-        )
+        self.node(unsafe { sys::ggml_mul(self.ctx.as_ptr(), a.as_ptr(), b.as_ptr()) }, "mul")
     }
 
     /// LayerNorm over the fastest dimension, in float32.
@@ -55,10 +49,7 @@ impl<'g> Builder<'g> {
         eps: f32,
     ) -> Tensor<'g> {
         // SAFETY: `x` is alive for 'g.
-        let n = self.node(
-            unsafe { sys::ggml_norm(self.ctx.as_ptr(), x.as_ptr(), eps) },
-            "norm",
-        );
+        let n = self.node(unsafe { sys::ggml_norm(self.ctx.as_ptr(), x.as_ptr(), eps) }, "norm");
         self.add(self.mul(n, weight), bias)
     }
 
@@ -83,10 +74,7 @@ impl<'g> Builder<'g> {
     /// max(x, 0).
     pub fn relu(&self, x: Tensor<'g>) -> Tensor<'g> {
         // SAFETY: `x` is alive for 'g.
-        self.node(
-            unsafe { sys::ggml_relu(self.ctx.as_ptr(), x.as_ptr()) },
-            "relu",
-        )
+        self.node(unsafe { sys::ggml_relu(self.ctx.as_ptr(), x.as_ptr()) }, "relu")
     }
 
     /// CLIP's GELU: `x * sigmoid(1.702 x)`.
@@ -104,10 +92,7 @@ impl<'g> Builder<'g> {
     /// The exact GELU, with the error function.
     pub fn gelu_erf(&self, x: Tensor<'g>) -> Tensor<'g> {
         // SAFETY: `x` is alive for 'g.
-        self.node(
-            unsafe { sys::ggml_gelu_erf(self.ctx.as_ptr(), x.as_ptr()) },
-            "gelu_erf",
-        )
+        self.node(unsafe { sys::ggml_gelu_erf(self.ctx.as_ptr(), x.as_ptr()) }, "gelu_erf")
     }
 
     /// `softmax(x * scale)` over the fastest dimension.
@@ -238,10 +223,7 @@ impl<'g> Builder<'g> {
     /// A contiguous copy.
     pub fn cont(&self, x: Tensor<'g>) -> Tensor<'g> {
         // SAFETY: `x` is alive for 'g.
-        self.node(
-            unsafe { sys::ggml_cont(self.ctx.as_ptr(), x.as_ptr()) },
-            "cont",
-        )
+        self.node(unsafe { sys::ggml_cont(self.ctx.as_ptr(), x.as_ptr()) }, "cont")
     }
 
     /// Elements `start..start + len` along `dim` (a view).
@@ -250,10 +232,7 @@ impl<'g> Builder<'g> {
     /// If the range leaves the tensor.
     pub fn slice(&self, x: Tensor<'g>, dim: usize, start: usize, len: usize) -> Tensor<'g> {
         let mut ne = x.ne();
-        assert!(
-            start + len <= ne[dim],
-            "slice {start}+{len} of dimension {dim} of {ne:?}"
-        );
+        assert!(start + len <= ne[dim], "slice {start}+{len} of dimension {dim} of {ne:?}");
         ne[dim] = len;
         let [a, b, c, d] = ne.map(|n| n as i64);
         // SAFETY: the strides are those of `x`, alive for 'g, and the range lies inside it.

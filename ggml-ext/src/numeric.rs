@@ -28,10 +28,7 @@ pub fn nmse(a: &[f32], reference: &[f32]) -> f64 {
 pub fn cosine(a: &[f32], b: &[f32]) -> f64 {
     assert_eq!(a.len(), b.len(), "cosine of arrays of different length");
     let dot = |x: &[f32], y: &[f32]| -> f64 {
-        x.iter()
-            .zip(y)
-            .map(|(&p, &q)| f64::from(p) * f64::from(q))
-            .sum()
+        x.iter().zip(y).map(|(&p, &q)| f64::from(p) * f64::from(q)).sum()
     };
     dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
 }

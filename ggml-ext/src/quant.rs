@@ -23,19 +23,10 @@ pub fn quantize(
     n_threads: usize,
     dst: &mut Vec<u8>,
 ) -> Result<()> {
-    let refuse = |reason: String| {
-        Err(Error::Unrepresentable {
-            what: dtype.to_string(),
-            reason,
-        })
-    };
+    let refuse = |reason: String| Err(Error::Unrepresentable { what: dtype.to_string(), reason });
     if n_per_row == 0 || !src.len().is_multiple_of(n_per_row) {
         let name = format!("rows of {dtype}");
-        return Err(Error::Length {
-            name,
-            expected: n_per_row,
-            got: src.len(),
-        });
+        return Err(Error::Length { name, expected: n_per_row, got: src.len() });
     }
     let Some(row_size) = dtype.row_size(n_per_row).filter(|_| dtype != DType::I32) else {
         return refuse(format!("it cannot hold rows of {n_per_row} values"));
@@ -46,12 +37,9 @@ pub fn quantize(
     let n_threads = n_threads.clamp(1, (src.len() / MIN_PER_THREAD).max(1));
     let rows = n_rows.div_ceil(n_threads).max(1);
     let ok = std::thread::scope(|scope| {
-        let parts = src
-            .chunks(rows * n_per_row)
-            .zip(dst[before..].chunks_mut(rows * row_size));
-        let mut jobs: Vec<_> = parts
-            .map(|(src, dst)| move || quantize_rows(dtype, src, n_per_row, dst))
-            .collect();
+        let parts = src.chunks(rows * n_per_row).zip(dst[before..].chunks_mut(rows * row_size));
+        let mut jobs: Vec<_> =
+            parts.map(|(src, dst)| move || quantize_rows(dtype, src, n_per_row, dst)).collect();
         // The last part runs here rather than on yet another thread.
         let last = jobs.pop();
         let others: Vec<_> = jobs.into_iter().map(|job| scope.spawn(job)).collect();
@@ -71,10 +59,7 @@ pub fn quantize(
 /// Converts rows; `false` if a result is not finite.
 fn quantize_rows(dtype: DType, src: &[f32], n_per_row: usize, dst: &mut [u8]) -> bool {
     let n_rows = src.len() / n_per_row;
-    debug_assert_eq!(
-        dtype.row_size(n_per_row).map(|n| n * n_rows),
-        Some(dst.len())
-    );
+    debug_assert_eq!(dtype.row_size(n_per_row).map(|n| n * n_rows), Some(dst.len()));
     // Some kernels turn a NaN among finite values into an arbitrary finite one.
     if !src.iter().fold(true, |ok, v| ok & v.is_finite()) {
         return false;
@@ -111,10 +96,7 @@ pub fn validate(dtype: DType, data: &[u8]) -> Result<()> {
         return Ok(());
     }
     let reason = "values are not finite".into();
-    Err(Error::Unrepresentable {
-        what: dtype.to_string(),
-        reason,
-    })
+    Err(Error::Unrepresentable { what: dtype.to_string(), reason })
 }
 
 /// Converts whole blocks of `dtype` to f32.
@@ -126,11 +108,7 @@ pub fn dequantize(dtype: DType, src: &[u8], dst: &mut [f32]) -> Result<()> {
     if dtype.row_size(dst.len()) != Some(src.len()) {
         let name = format!("values of {dtype}");
         let expected = dtype.row_size(dst.len()).unwrap_or(0);
-        return Err(Error::Length {
-            name,
-            expected,
-            got: src.len(),
-        });
+        return Err(Error::Length { name, expected, got: src.len() });
     }
     if dtype == DType::F32 {
         for (v, bytes) in dst.iter_mut().zip(src.chunks_exact(4)) {
@@ -142,19 +120,14 @@ pub fn dequantize(dtype: DType, src: &[u8], dst: &mut [f32]) -> Result<()> {
     let to_float = unsafe { (*sys::ggml_get_type_traits(dtype.raw())).to_float };
     let Some(to_float) = to_float else {
         let reason = "it holds no numbers that could be converted".into();
-        return Err(Error::Unrepresentable {
-            what: dtype.to_string(),
-            reason,
-        });
+        return Err(Error::Unrepresentable { what: dtype.to_string(), reason });
     };
     // ggml reads blocks through aligned pointers; all blocks begin with 2-byte fields.
     let aligned: Vec<u16>;
     let mut at = src.as_ptr();
     if at.align_offset(align_of::<u16>()) != 0 {
-        aligned = src
-            .chunks(2)
-            .map(|b| u16::from_ne_bytes([b[0], *b.get(1).unwrap_or(&0)]))
-            .collect();
+        aligned =
+            src.chunks(2).map(|b| u16::from_ne_bytes([b[0], *b.get(1).unwrap_or(&0)])).collect();
         at = aligned.as_ptr().cast();
     }
     // SAFETY: `at` points to the `src.len()` bytes of exactly `dst.len()` values, aligned for the
@@ -168,9 +141,7 @@ mod tests {
     use super::*;
 
     fn wave(n: usize) -> Vec<f32> {
-        (0..n)
-            .map(|i| (i as f32 * 0.37).sin() * (1.0 + (i % 17) as f32 * 0.1))
-            .collect()
+        (0..n).map(|i| (i as f32 * 0.37).sin() * (1.0 + (i % 17) as f32 * 0.1)).collect()
     }
 
     /// Largest error allowed relative to the largest value, by bits.
@@ -194,11 +165,7 @@ mod tests {
             assert_eq!(bytes.len(), t.row_size(src.len()).unwrap());
             let mut back = vec![0.0; src.len()];
             dequantize(t, &bytes, &mut back).unwrap();
-            let worst = src
-                .iter()
-                .zip(&back)
-                .map(|(a, b)| (a - b).abs())
-                .fold(0.0, f32::max);
+            let worst = src.iter().zip(&back).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
             assert!(worst <= tolerance(t) * 2.7, "{t}: {worst}");
         }
     }
@@ -216,24 +183,16 @@ mod tests {
 
     #[test]
     fn halves_are_rounded_as_the_half_crate_rounds() {
-        let src: Vec<f32> = wave(4096)
-            .iter()
-            .map(|v| v * 3.3e-6)
-            .chain(wave(4096))
-            .collect();
+        let src: Vec<f32> = wave(4096).iter().map(|v| v * 3.3e-6).chain(wave(4096)).collect();
         let mut bytes = Vec::new();
         quantize(DType::F16, &src, src.len(), 1, &mut bytes).unwrap();
-        let want: Vec<u8> = src
-            .iter()
-            .flat_map(|&v| half::f16::from_f32(v).to_le_bytes())
-            .collect();
+        let want: Vec<u8> =
+            src.iter().flat_map(|&v| half::f16::from_f32(v).to_le_bytes()).collect();
         assert_eq!(bytes, want);
         bytes.clear();
         quantize(DType::Bf16, &src, src.len(), 1, &mut bytes).unwrap();
-        let want: Vec<u8> = src
-            .iter()
-            .flat_map(|&v| half::bf16::from_f32(v).to_le_bytes())
-            .collect();
+        let want: Vec<u8> =
+            src.iter().flat_map(|&v| half::bf16::from_f32(v).to_le_bytes()).collect();
         assert_eq!(bytes, want);
     }
 

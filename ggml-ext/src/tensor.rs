@@ -13,10 +13,7 @@ pub struct Tensor<'g> {
 
 impl<'g> Tensor<'g> {
     pub(crate) fn new(raw: NonNull<sys::ggml_tensor>) -> Self {
-        Tensor {
-            raw,
-            graph: PhantomData,
-        }
+        Tensor { raw, graph: PhantomData }
     }
 
     /// # Panics
@@ -86,19 +83,12 @@ impl Context {
         // SAFETY: pure size query.
         let per_tensor = unsafe { sys::ggml_tensor_overhead() };
         let mem_size = (n + 1) * per_tensor + extra;
-        let params = sys::ggml_init_params {
-            mem_size,
-            mem_buffer: std::ptr::null_mut(),
-            no_alloc: true,
-        };
+        let params =
+            sys::ggml_init_params { mem_size, mem_buffer: std::ptr::null_mut(), no_alloc: true };
         // SAFETY: ggml allocates the arena itself.
-        let raw = NonNull::new(unsafe { sys::ggml_init(params) }).ok_or_else(|| Error::Create {
-            action: "allocate tensor metadata".into(),
-        })?;
-        Ok(Context {
-            raw,
-            remaining: std::cell::Cell::new(n),
-        })
+        let raw = NonNull::new(unsafe { sys::ggml_init(params) })
+            .ok_or_else(|| Error::Create { action: "allocate tensor metadata".into() })?;
+        Ok(Context { raw, remaining: std::cell::Cell::new(n) })
     }
 
     pub(crate) fn as_ptr(&self) -> *mut sys::ggml_context {
@@ -118,10 +108,7 @@ impl Context {
     pub(crate) fn new_tensor<'g>(&self, dtype: DType, ne: &[usize]) -> Tensor<'g> {
         assert!((1..=4).contains(&ne.len()), "1 to 4 dimensions");
         let left = self.remaining.get();
-        assert!(
-            left > 0,
-            "the arena is sized for the tensors that go into it"
-        );
+        assert!(left > 0, "the arena is sized for the tensors that go into it");
         self.remaining.set(left - 1);
         let ne: Vec<i64> = ne.iter().map(|&n| n as i64).collect();
         // SAFETY: `ne` has as many elements as announced; room is checked above.

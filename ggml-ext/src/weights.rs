@@ -74,13 +74,7 @@ impl TensorSet {
             .map(|&(name, dtype, ne)| (name.to_owned(), ctx.new_tensor(dtype, ne).raw()))
             .collect();
         let buffer = allocate_all(&ctx, backend)?;
-        Ok(TensorSet {
-            tensors,
-            mapped: false,
-            _buffer: buffer,
-            _ctx: ctx,
-            _map: None,
-        })
+        Ok(TensorSet { tensors, mapped: false, _buffer: buffer, _ctx: ctx, _map: None })
     }
 
     /// Makes tensors of a mapped file available to a device.
@@ -96,16 +90,12 @@ impl TensorSet {
         residence: Residence,
     ) -> Result<TensorSet> {
         for t in stored {
-            check_placement(t, map.len()).map_err(|reason| Error::Gguf {
-                path: path.into(),
-                reason,
-            })?;
+            check_placement(t, map.len())
+                .map_err(|reason| Error::Gguf { path: path.into(), reason })?;
         }
         let ctx = Context::with_room(stored.len(), 0)?;
-        let tensors: HashMap<_, _> = stored
-            .iter()
-            .map(|t| (t.name.clone(), ctx.new_tensor(t.dtype, &t.ne).raw()))
-            .collect();
+        let tensors: HashMap<_, _> =
+            stored.iter().map(|t| (t.name.clone(), ctx.new_tensor(t.dtype, &t.ne).raw())).collect();
         let mapped = residence == Residence::Mapped && backend.info().maps_host_memory;
         let buffer = match mapped {
             true => place_in_mapping(map, stored, &tensors, backend)?,
@@ -116,13 +106,7 @@ impl TensorSet {
             }
         };
         let map = mapped.then(|| map.clone());
-        Ok(TensorSet {
-            tensors,
-            mapped,
-            _buffer: buffer,
-            _ctx: ctx,
-            _map: map,
-        })
+        Ok(TensorSet { tensors, mapped, _buffer: buffer, _ctx: ctx, _map: map })
     }
 
     /// Whether the data is used in place in the mapped file.
@@ -149,10 +133,7 @@ impl TensorSet {
 }
 
 fn check_placement(t: &StoredTensor, file_len: usize) -> std::result::Result<(), String> {
-    let rows =
-        t.ne.iter()
-            .skip(1)
-            .try_fold(1usize, |n, &d| n.checked_mul(d));
+    let rows = t.ne.iter().skip(1).try_fold(1usize, |n, &d| n.checked_mul(d));
     let row = t.ne.first().and_then(|&n| t.dtype.row_size(n));
     let expected = rows.zip(row).and_then(|(n, bytes)| n.checked_mul(bytes));
     if expected != Some(t.n_bytes) {
@@ -164,17 +145,11 @@ fn check_placement(t: &StoredTensor, file_len: usize) -> std::result::Result<(),
     match t.offset.checked_add(t.n_bytes) {
         Some(end) if end <= file_len => {}
         _ => {
-            return Err(format!(
-                "tensor `{}` lies outside the file: truncated?",
-                t.name
-            ));
+            return Err(format!("tensor `{}` lies outside the file: truncated?", t.name));
         }
     }
     if t.offset % HOST_ALIGNMENT != 0 {
-        return Err(format!(
-            "tensor `{}` is not aligned to {HOST_ALIGNMENT} bytes",
-            t.name
-        ));
+        return Err(format!("tensor `{}` is not aligned to {HOST_ALIGNMENT} bytes", t.name));
     }
     Ok(())
 }
@@ -212,9 +187,7 @@ fn place_in_mapping(
             sys::ggml_backend_tensor_alloc(buffer.0.as_ptr(), tensors[&t.name].as_ptr(), addr)
         };
         if status != sys::GGML_STATUS_SUCCESS {
-            return Err(Error::Create {
-                action: format!("place tensor `{}`", t.name),
-            });
+            return Err(Error::Create { action: format!("place tensor `{}`", t.name) });
         }
     }
     Ok(buffer)

@@ -95,12 +95,7 @@ impl MmprojHparams {
         let region = RegionHparams::read(&r, &vision)?;
         let tokens = SpecialTokens::read(&r)?;
         let name = r.text_or(keys::NAME, "")?;
-        Ok(MmprojHparams {
-            name,
-            vision,
-            region,
-            tokens,
-        })
+        Ok(MmprojHparams { name, vision, region, tokens })
     }
 }
 
@@ -159,10 +154,7 @@ mod tests {
             let err = MmprojHparams::from_kv(&kv).expect_err(key).to_string();
             assert!(err.contains(key), "{err}");
         };
-        for key in tiny()
-            .keys()
-            .filter(|k| k.as_str() != keys::NAME && k.as_str() != keys::TYPE)
-        {
+        for key in tiny().keys().filter(|k| k.as_str() != keys::NAME && k.as_str() != keys::TYPE) {
             if key != keys::CLIP_HAS_VISION && key != keys::CLIP_PROJECTOR_TYPE {
                 bad(key, Value::Str("nonsense".into()));
             }

@@ -151,12 +151,8 @@ pub mod hf {
     pub const POST_LAYERNORM: &str = "vision_model.post_layernorm";
 
     /// Tensors of a full CLIP checkpoint that belong to its text half or to the contrastive loss.
-    pub const CLIP_IGNORED_PREFIXES: &[&str] = &[
-        "text_model.",
-        "visual_projection.",
-        "text_projection.",
-        "logit_scale",
-    ];
+    pub const CLIP_IGNORED_PREFIXES: &[&str] =
+        &["text_model.", "visual_projection.", "text_projection.", "logit_scale"];
 
     /// Linear layer into the region vector (base).
     pub const FLATTEN_LINEAR: &str = "model.spi_module.roi_align.flatten_linear";

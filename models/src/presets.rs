@@ -88,11 +88,7 @@ impl Preset {
     }
 
     fn region(self) -> RegionHparams {
-        let (n, n_pos_hidden) = if self == Preset::Tiny {
-            (64, 32)
-        } else {
-            (1024, 256)
-        };
+        let (n, n_pos_hidden) = if self == Preset::Tiny { (64, 32) } else { (1024, 256) };
         let last = self.vision().n_layer - 1;
         RegionHparams {
             taps: vec![last - 9, last - 6, last - 3, last],

@@ -121,11 +121,7 @@ struct Builder {
 
 impl Builder {
     fn new(checkpoint: Checkpoint, part: Part) -> Builder {
-        Builder {
-            specs: Vec::new(),
-            checkpoint,
-            part,
-        }
+        Builder { specs: Vec::new(), checkpoint, part }
     }
 
     /// Adds a tensor under full names; `shape` in ggml order.
@@ -133,11 +129,8 @@ impl Builder {
         let shape: Vec<u64> = shape.iter().map(|&n| n.into()).collect();
         let mut pytorch = shape.clone();
         pytorch.reverse();
-        let source = Source {
-            checkpoint: self.checkpoint,
-            name: source.to_owned(),
-            shape: pytorch,
-        };
+        let source =
+            Source { checkpoint: self.checkpoint, name: source.to_owned(), shape: pytorch };
         let spec = TensorSpec {
             name: name.to_owned(),
             shape,
@@ -193,11 +186,7 @@ mod tests {
             }
             for spec in groups.iter().flatten() {
                 assert!(spec.name.len() <= names::gguf::MAX_LEN, "{}", spec.name);
-                assert!(
-                    spec.shape.len() <= 4 && spec.n_elements() > 0,
-                    "{}",
-                    spec.name
-                );
+                assert!(spec.shape.len() <= 4 && spec.n_elements() > 0, "{}", spec.name);
                 let there: u64 = spec.source.shape.iter().product();
                 assert_eq!(spec.n_elements(), there, "{}", spec.name);
             }
@@ -207,11 +196,7 @@ mod tests {
     #[test]
     fn parameter_counts_of_the_published_model() {
         let count = |specs: &[TensorSpec], part| {
-            specs
-                .iter()
-                .filter(|s| s.part == part)
-                .map(TensorSpec::n_elements)
-                .sum::<u64>()
+            specs.iter().filter(|s| s.part == part).map(TensorSpec::n_elements).sum::<u64>()
         };
         let mm = mmproj_specs(&Preset::B7.mmproj());
         assert_eq!(count(&mm, Part::Region) / 100_000, 2991);
@@ -223,16 +208,10 @@ mod tests {
     #[test]
     fn one_by_one_kernels_are_matrices_here_and_four_dimensional_there() {
         let mm = mmproj_specs(&Preset::B7.mmproj());
-        let conv = mm
-            .iter()
-            .find(|s| s.name == "r.input_conv.3.weight")
-            .unwrap();
+        let conv = mm.iter().find(|s| s.name == "r.input_conv.3.weight").unwrap();
         assert_eq!(conv.shape, [1026, 1024]);
         assert_eq!(conv.source.shape, [1024, 1026, 1, 1]);
-        let fuse = mm
-            .iter()
-            .find(|s| s.name == "r.fuse.0.conv.weight")
-            .unwrap();
+        let fuse = mm.iter().find(|s| s.name == "r.fuse.0.conv.weight").unwrap();
         assert_eq!(fuse.shape, [3, 3, 1024, 1024]);
         assert_eq!(fuse.kind, Kind::Conv);
     }

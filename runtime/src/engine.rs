@@ -148,11 +148,7 @@ impl Conversation {
     fn new(image: RgbImage8, dialogue: Dialogue<RoiBox>) -> Conversation {
         let mut hasher = DefaultHasher::new();
         (image.size(), image.data()).hash(&mut hasher);
-        Conversation {
-            image_id: hasher.finish(),
-            image,
-            dialogue,
-        }
+        Conversation { image_id: hasher.finish(), image, dialogue }
     }
 
     /// The image.
@@ -161,10 +157,7 @@ impl Conversation {
     }
 
     fn image_ref(&self) -> ImageRef<'_> {
-        ImageRef {
-            id: self.image_id,
-            pixels: &self.image,
-        }
+        ImageRef { id: self.image_id, pixels: &self.image }
     }
 }
 
@@ -199,11 +192,7 @@ impl Engine {
         let cancel = CancelToken::new();
         let n_threads = n_threads(options)?;
         let backend = Backend::cpu(n_threads, cancel.clone())?;
-        let residence = if options.mmap {
-            Residence::Mapped
-        } else {
-            Residence::Copied
-        };
+        let residence = if options.mmap { Residence::Mapped } else { Residence::Copied };
         let mmproj = open_mmproj(&options.mmproj, &backend, residence)?;
         let load = LoadOptions {
             mmap: options.mmap,
@@ -224,21 +213,8 @@ impl Engine {
             mode: options.preprocess,
         };
         let tracing = options.trace;
-        let parts = Parts {
-            llm,
-            mmproj,
-            backend,
-            session,
-            preprocess,
-            tracing,
-        };
-        Ok(Engine {
-            pipeline: Pipeline::new(parts)?,
-            info,
-            boxes: options.boxes,
-            types,
-            cancel,
-        })
+        let parts = Parts { llm, mmproj, backend, session, preprocess, tracing };
+        Ok(Engine { pipeline: Pipeline::new(parts)?, info, boxes: options.boxes, types, cancel })
     }
 
     /// Begins a conversation about an image.
@@ -291,10 +267,7 @@ impl Engine {
         let fractions = checked.iter().map(|b| b.fractions).collect();
         conversation.dialogue.ask(&request.question, fractions)?;
         let image = conversation.image_ref();
-        let question = Question {
-            image,
-            dialogue: &conversation.dialogue,
-        };
+        let question = Question { image, dialogue: &conversation.dialogue };
         match self.pipeline.run(&question, generation, &mut on_text) {
             Ok(outcome) => {
                 let warnings = checked.iter().filter_map(|b| b.warning.as_ref());
@@ -323,9 +296,7 @@ impl Engine {
 
     /// Inner values of the last run.
     pub(crate) fn trace(&self) -> Result<&Trace> {
-        self.pipeline
-            .trace()
-            .ok_or_else(|| Error::internal("opened without tracing"))
+        self.pipeline.trace().ok_or_else(|| Error::internal("opened without tracing"))
     }
 
     /// Types of all matrices of both files.
@@ -335,12 +306,7 @@ impl Engine {
 }
 
 fn answer(outcome: Outcome, warnings: Vec<String>) -> Answer {
-    let Outcome {
-        generated,
-        prompt,
-        n_reused,
-        timings,
-    } = outcome;
+    let Outcome { generated, prompt, n_reused, timings } = outcome;
     Answer {
         text: generated.text,
         finish: generated.finish,
@@ -357,11 +323,7 @@ fn n_threads(options: &EngineOptions) -> Result<usize> {
     match options.n_threads {
         0 => Ok(std::thread::available_parallelism().map_or(1, usize::from)),
         n @ 1..=512 => Ok(n),
-        n => Err(Error::Option {
-            option: "threads",
-            value: n.to_string(),
-            allowed: "1 to 512",
-        }),
+        n => Err(Error::Option { option: "threads", value: n.to_string(), allowed: "1 to 512" }),
     }
 }
 
@@ -371,11 +333,7 @@ fn context_params(options: &EngineOptions, n_threads: usize) -> Result<ContextPa
         n if n <= MAX_CONTEXT => n,
         n => {
             let allowed = "at most 1048576";
-            return Err(Error::Option {
-                option: "ctx",
-                value: n.to_string(),
-                allowed,
-            });
+            return Err(Error::Option { option: "ctx", value: n.to_string(), allowed });
         }
     };
     Ok(ContextParams {
@@ -384,9 +342,7 @@ fn context_params(options: &EngineOptions, n_threads: usize) -> Result<ContextPa
         n_seq_max: 1,
         n_threads,
         kv_type: options.kv_type,
-        capture: options
-            .trace
-            .then(|| crate::compare::LAYER_OUTPUT.to_owned()),
+        capture: options.trace.then(|| crate::compare::LAYER_OUTPUT.to_owned()),
     })
 }
 

@@ -113,18 +113,13 @@ impl From<ggml_ext::Error> for Error {
         use ggml_ext::Error as E;
         match e {
             E::Cancelled => Error::Cancelled,
-            E::Gguf { path, reason } => Error::ModelFile {
-                path,
-                reason: format!("not a usable GGUF file: {reason}"),
-            },
-            E::Io { path, source } => Error::ModelFile {
-                path,
-                reason: source.to_string(),
-            },
-            E::ModelLoad { path, reason } => Error::ModelFile {
-                path,
-                reason: format!("llama.cpp cannot load it: {reason}"),
-            },
+            E::Gguf { path, reason } => {
+                Error::ModelFile { path, reason: format!("not a usable GGUF file: {reason}") }
+            }
+            E::Io { path, source } => Error::ModelFile { path, reason: source.to_string() },
+            E::ModelLoad { path, reason } => {
+                Error::ModelFile { path, reason: format!("llama.cpp cannot load it: {reason}") }
+            }
             other => Error::Compute(other),
         }
     }

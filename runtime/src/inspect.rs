@@ -48,9 +48,5 @@ pub fn inspect(path: &Path) -> Result<Contents> {
         })
         .collect();
     let bytes = tensors.iter().map(|t| t.bytes).sum();
-    Ok(Contents {
-        metadata: gguf.keys().filter_map(entry).collect(),
-        tensors,
-        bytes,
-    })
+    Ok(Contents { metadata: gguf.keys().filter_map(entry).collect(), tensors, bytes })
 }

@@ -72,35 +72,15 @@ pub(crate) struct Outcome {
 
 impl Pipeline {
     pub(crate) fn new(parts: Parts) -> Result<Pipeline> {
-        let Parts {
-            llm,
-            mmproj,
-            backend,
-            session,
-            preprocess,
-            tracing,
-        } = parts;
-        let MmprojFile {
-            hparams: hp,
-            weights,
-            ..
-        } = mmproj;
+        let Parts { llm, mmproj, backend, session, preprocess, tracing } = parts;
+        let MmprojFile { hparams: hp, weights, .. } = mmproj;
         let vision = Vision::new(&backend, &hp, &weights)?;
         let pyramid = PyramidStage::new(&backend, &hp, &weights, vision.levels(), tracing)?;
         let region = RegionStage::new(&backend, &hp, &weights, pyramid.levels(), tracing);
         let vocabulary = Vocabulary::new(llm.model, &hp);
         let trace = tracing.then(Trace::default);
         let encoded = None;
-        Ok(Pipeline {
-            preprocess,
-            vision,
-            pyramid,
-            region,
-            vocabulary,
-            session,
-            encoded,
-            trace,
-        })
+        Ok(Pipeline { preprocess, vision, pyramid, region, vocabulary, session, encoded, trace })
     }
 
     /// Answers a question. `on_text` receives the answer piece by piece.
@@ -118,61 +98,37 @@ impl Pipeline {
             timings.time(Stage::Prefill, || self.prefill(question, &prompt, &regions))?;
         self.record_predictions()?;
         let (session, vocabulary) = (&mut self.session, &self.vocabulary);
-        let generated = timings.time(Stage::Decode, || {
-            generate(session, vocabulary, generation, on_text)
-        })?;
-        Ok(Outcome {
-            generated,
-            prompt,
-            n_reused,
-            timings,
-        })
+        let generated =
+            timings.time(Stage::Decode, || generate(session, vocabulary, generation, on_text))?;
+        Ok(Outcome { generated, prompt, n_reused, timings })
     }
 
     /// Ids and slots of the whole dialogue.
     fn prompt(&self, dialogue: &Dialogue<RoiBox>) -> Result<Prompt> {
         let v = &self.vocabulary;
         // The session knows how much fits.
-        Ok(prompt::plan(
-            dialogue,
-            v.special(),
-            v.n_patches(),
-            v,
-            usize::MAX,
-        )?)
+        Ok(prompt::plan(dialogue, v.special(), v.n_patches(), v, usize::MAX)?)
     }
 
     /// Runs the image side up to the pyramid, unless its results are there already.
     fn encode(&mut self, image: ImageRef, timings: &mut StageTimings) -> Result<()> {
-        if self
-            .encoded
-            .as_ref()
-            .is_some_and(|e| e.image_id == image.id)
-        {
+        if self.encoded.as_ref().is_some_and(|e| e.image_id == image.id) {
             return Ok(());
         }
         // The stages overwrite their results in place: nothing of the old image may be used.
         self.encoded = None;
-        let pixels = timings.time(Stage::Preprocess, || {
-            preprocess::run(image.pixels, &self.preprocess)
-        })?;
+        let pixels =
+            timings.time(Stage::Preprocess, || preprocess::run(image.pixels, &self.preprocess))?;
         if let Some(trace) = &mut self.trace {
             trace.clear();
             trace.record("pixel_values", pixels.size as usize, pixels.data.clone());
         }
-        let states = timings.time(Stage::Vision, || {
-            self.vision.run(&pixels, self.trace.as_mut())
-        })?;
-        let pyramid = timings.time(Stage::Pyramid, || {
-            self.pyramid.run(&states, self.trace.as_mut())
-        })?;
+        let states =
+            timings.time(Stage::Vision, || self.vision.run(&pixels, self.trace.as_mut()))?;
+        let pyramid =
+            timings.time(Stage::Pyramid, || self.pyramid.run(&states, self.trace.as_mut()))?;
         let (image_id, image_embeds) = (image.id, states.image_embeds);
-        self.encoded = Some(Encoded {
-            image_id,
-            image_embeds,
-            pyramid,
-            regions: Vec::new(),
-        });
+        self.encoded = Some(Encoded { image_id, image_embeds, pyramid, regions: Vec::new() });
         Ok(())
     }
 
@@ -185,38 +141,21 @@ impl Pipeline {
             encoded.regions.clear(); // a trace shows all boxes of the question
         }
         let known = |b: &RoiBox, e: &Encoded| e.regions.iter().any(|(k, _)| k == b);
-        let missing: Vec<RoiBox> = boxes
-            .iter()
-            .filter(|b| !known(b, encoded))
-            .copied()
-            .collect();
+        let missing: Vec<RoiBox> = boxes.iter().filter(|b| !known(b, encoded)).copied().collect();
         let tokens = timings.time(Stage::Region, || {
-            self.region
-                .run(&encoded.pyramid, &missing, self.trace.as_mut())
+            self.region.run(&encoded.pyramid, &missing, self.trace.as_mut())
         })?;
         if !missing.is_empty() {
             let rows = tokens.embeds.chunks(tokens.embeds.len() / missing.len());
-            encoded
-                .regions
-                .extend(missing.into_iter().zip(rows.map(<[f32]>::to_vec)));
+            encoded.regions.extend(missing.into_iter().zip(rows.map(<[f32]>::to_vec)));
         }
         let row = |b: &RoiBox| encoded.regions.iter().find(|(k, _)| k == b);
-        Ok(boxes
-            .iter()
-            .filter_map(row)
-            .flat_map(|(_, v)| v)
-            .copied()
-            .collect())
+        Ok(boxes.iter().filter_map(row).flat_map(|(_, v)| v).copied().collect())
     }
 
     fn prefill(&mut self, q: &Question, prompt: &Prompt, regions: &[f32]) -> Result<usize> {
         let image = self.encoded.as_ref().map_or(&[][..], |e| &e.image_embeds);
-        let vectors = Vectors {
-            image_id: q.image.id,
-            image,
-            regions,
-            boxes: q.dialogue.boxes(),
-        };
+        let vectors = Vectors { image_id: q.image.id, image, regions, boxes: q.dialogue.boxes() };
         self.session.prefill(&prompt.slots, &vectors)
     }
 

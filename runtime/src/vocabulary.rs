@@ -14,11 +14,7 @@ pub(crate) struct Vocabulary {
 impl Vocabulary {
     pub(crate) fn new(model: Model, hp: &MmprojHparams) -> Vocabulary {
         let n_patches = hp.vision.n_patches() as usize;
-        Vocabulary {
-            model,
-            special: hp.tokens.clone(),
-            n_patches,
-        }
+        Vocabulary { model, special: hp.tokens.clone(), n_patches }
     }
 
     /// Ids with a meaning of their own.
@@ -45,10 +41,7 @@ impl TextEncoder for Vocabulary {
 
 impl PieceSource for Vocabulary {
     fn piece(&self, id: i32) -> Result<Piece<'_>, BoxError> {
-        let token = self
-            .model
-            .token(id)
-            .ok_or("no such token in the vocabulary")?;
+        let token = self.model.token(id).ok_or("no such token in the vocabulary")?;
         Ok(match token.kind {
             TokenKind::Byte => Piece::byte_from_text(&token.text).unwrap_or(Piece::Control),
             TokenKind::Control => Piece::Control,

@@ -42,9 +42,7 @@ impl<'a, 'g> Weights<'a, 'g> {
 
     /// LayerNorm with scale and bias over the fastest dimension.
     pub(crate) fn layer_norm(&self, x: Tensor<'g>, base: &str, eps: f32) -> Result<Tensor<'g>> {
-        Ok(self
-            .g
-            .layer_norm(x, self.weight(base)?, self.bias(base)?, eps))
+        Ok(self.g.layer_norm(x, self.weight(base)?, self.bias(base)?, eps))
     }
 
     /// 3x3 (or patch) convolution without bias.
@@ -64,9 +62,7 @@ pub(crate) fn slots(
     backend: &ggml_ext::Backend,
     shapes: &[(String, Vec<usize>)],
 ) -> Result<Arc<TensorSet>> {
-    let specs: Vec<_> = shapes
-        .iter()
-        .map(|(name, ne)| (name.as_str(), DType::F32, ne.as_slice()))
-        .collect();
+    let specs: Vec<_> =
+        shapes.iter().map(|(name, ne)| (name.as_str(), DType::F32, ne.as_slice())).collect();
     Ok(Arc::new(TensorSet::allocate(backend, &specs)?))
 }

@@ -96,14 +96,7 @@ impl Header {
         let data_offset = cur.at.next_multiple_of(alignment);
         place(&mut tensors, data_offset, alignment, bytes.len())?;
         let tensor_index = index(&tensors)?;
-        Ok(Header {
-            keys,
-            key_index,
-            tensors,
-            tensor_index,
-            alignment,
-            data_offset,
-        })
+        Ok(Header { keys, key_index, tensors, tensor_index, alignment, data_offset })
     }
 
     /// All keys, in file order.
@@ -114,12 +107,7 @@ impl Header {
     /// The value under `key`; `bytes` must be what the header was parsed from.
     pub fn get(&self, bytes: &[u8], key: &str) -> Option<Value> {
         let entry = &self.keys[*self.key_index.get(key)?];
-        Cursor {
-            bytes,
-            at: entry.at,
-        }
-        .value(entry.kind)
-        .ok()
+        Cursor { bytes, at: entry.at }.value(entry.kind).ok()
     }
 
     /// All tensors, in file order.
@@ -166,16 +154,9 @@ fn alignment(bytes: &[u8], keys: &[Entry]) -> Result<usize> {
     let Some(entry) = keys.iter().find(|e| e.key == KEY_ALIGNMENT) else {
         return Ok(super::DEFAULT_ALIGNMENT);
     };
-    match (Cursor {
-        bytes,
-        at: entry.at,
-    })
-    .value(entry.kind)?
-    {
+    match (Cursor { bytes, at: entry.at }).value(entry.kind)? {
         Value::U32(v) if v.is_power_of_two() && (8..=MAX_ALIGNMENT).contains(&v) => Ok(v as usize),
-        other => Err(format!(
-            "`{KEY_ALIGNMENT}` is {other:?}, not a power of two from 8 on"
-        )),
+        other => Err(format!("`{KEY_ALIGNMENT}` is {other:?}, not a power of two from 8 on")),
     }
 }
 
@@ -184,9 +165,7 @@ fn parse_tensors(cur: &mut Cursor, n: u64) -> Result<Vec<TensorInfo>> {
     for i in 0..n {
         let name = cur.text(&format!("the name of tensor {i}"))?;
         if name.len() > MAX_NAME || name.contains('\0') {
-            return Err(format!(
-                "the name of tensor {i} is longer than {MAX_NAME} or holds a NUL"
-            ));
+            return Err(format!("the name of tensor {i} is longer than {MAX_NAME} or holds a NUL"));
         }
         tensors.push(parse_tensor(cur, name)?);
     }
@@ -197,9 +176,7 @@ fn parse_tensors(cur: &mut Cursor, n: u64) -> Result<Vec<TensorInfo>> {
 fn parse_tensor(cur: &mut Cursor, name: String) -> Result<TensorInfo> {
     let n_dims = cur.u32(&name)? as usize;
     if n_dims > MAX_DIMS {
-        return Err(format!(
-            "tensor `{name}` has {n_dims} dimensions, {MAX_DIMS} are possible"
-        ));
+        return Err(format!("tensor `{name}` has {n_dims} dimensions, {MAX_DIMS} are possible"));
     }
     let mut ne = [1; MAX_DIMS];
     for extent in &mut ne[..n_dims] {
@@ -213,15 +190,7 @@ fn parse_tensor(cur: &mut Cursor, name: String) -> Result<TensorInfo> {
     let offset = usize::try_from(cur.u64(&name)?)
         .map_err(|_| format!("tensor `{name}` lies beyond what can be addressed"))?;
     let dtype = DType::from_raw(raw_type as sys::ggml_type);
-    Ok(TensorInfo {
-        name,
-        raw_type,
-        dtype,
-        ne,
-        n_dims,
-        offset,
-        nbytes,
-    })
+    Ok(TensorInfo { name, raw_type, dtype, ne, n_dims, offset, nbytes })
 }
 
 /// Elements and bytes of one block of a type; `None` for numbers that mean nothing (any more).
@@ -231,10 +200,7 @@ fn type_layout(raw: u32) -> Option<(u64, usize)> {
     }
     // SAFETY: table look-ups, valid for every number below the count.
     let (block, bytes) = unsafe {
-        (
-            sys::ggml_blck_size(raw as sys::ggml_type),
-            sys::ggml_type_size(raw as sys::ggml_type),
-        )
+        (sys::ggml_blck_size(raw as sys::ggml_type), sys::ggml_type_size(raw as sys::ggml_type))
     };
     (block > 0 && bytes > 0).then_some((block as u64, bytes))
 }
@@ -257,13 +223,9 @@ fn place(tensors: &mut [TensorInfo], data: usize, alignment: usize, len: usize) 
     for t in tensors {
         if t.offset != expected {
             let (name, offset) = (&t.name, t.offset);
-            return Err(format!(
-                "tensor `{name}` is at offset {offset}, not at {expected}"
-            ));
+            return Err(format!("tensor `{name}` is at offset {offset}, not at {expected}"));
         }
-        let end = data
-            .checked_add(t.offset)
-            .and_then(|at| at.checked_add(t.nbytes));
+        let end = data.checked_add(t.offset).and_then(|at| at.checked_add(t.nbytes));
         if end.is_none_or(|end| end > len) {
             return Err(format!(
                 "the data of tensor `{}` reach beyond the end of the file: it is \
@@ -296,10 +258,7 @@ struct Cursor<'a> {
 
 impl<'a> Cursor<'a> {
     fn take(&mut self, n: usize, what: &str) -> Result<&'a [u8]> {
-        let end = self
-            .at
-            .checked_add(n)
-            .filter(|&end| end <= self.bytes.len());
+        let end = self.at.checked_add(n).filter(|&end| end <= self.bytes.len());
         let end = end.ok_or_else(|| format!("the file ends within {what}"))?;
         let taken = &self.bytes[self.at..end];
         self.at = end;
@@ -324,17 +283,12 @@ impl<'a> Cursor<'a> {
         let n = self.u64(what)?;
         // The C library refuses longer ones.
         let n = usize::try_from(n).ok().filter(|&n| n <= 1 << 30);
-        self.take(
-            n.ok_or_else(|| format!("the file ends within {what}"))?,
-            what,
-        )
+        self.take(n.ok_or_else(|| format!("the file ends within {what}"))?, what)
     }
 
     fn text(&mut self, what: &str) -> Result<String> {
         let bytes = self.text_bytes(what)?;
-        Ok(std::str::from_utf8(bytes)
-            .map_err(|_| format!("{what} is not UTF-8"))?
-            .to_owned())
+        Ok(std::str::from_utf8(bytes).map_err(|_| format!("{what} is not UTF-8"))?.to_owned())
     }
 
     fn kind(&mut self, key: &str) -> Result<Kind> {
@@ -357,20 +311,14 @@ impl<'a> Cursor<'a> {
 
     /// Steps over a value.
     fn skip(&mut self, kind: Kind, key: &str) -> Result<()> {
-        let (kind, n) = if kind == Kind::Array {
-            self.array_head(key)?
-        } else {
-            (kind, 1)
-        };
+        let (kind, n) = if kind == Kind::Array { self.array_head(key)? } else { (kind, 1) };
         if kind != Kind::Str {
             return self.take(n * kind.min_size(), key).map(drop);
         }
         // Broken text is found here, so that reading a value later cannot fail.
         (0..n).try_for_each(|_| {
             let bytes = self.text_bytes(key)?;
-            std::str::from_utf8(bytes)
-                .map(drop)
-                .map_err(|_| format!("`{key}` is not UTF-8"))
+            std::str::from_utf8(bytes).map(drop).map_err(|_| format!("`{key}` is not UTF-8"))
         })
     }
 

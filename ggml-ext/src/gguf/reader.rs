@@ -26,19 +26,10 @@ impl Gguf {
     /// [`Error::Io`] if it cannot be read, [`Error::Gguf`] if it is malformed.
     pub fn open(path: impl AsRef<Path>) -> Result<Gguf> {
         let path = path.as_ref().to_owned();
-        let map = map(&path).map_err(|source| Error::Io {
-            path: path.clone(),
-            source,
-        })?;
-        let header = Header::parse(&map).map_err(|reason| Error::Gguf {
-            path: path.clone(),
-            reason,
-        })?;
-        Ok(Gguf {
-            path,
-            map: Arc::new(map),
-            header,
-        })
+        let map = map(&path).map_err(|source| Error::Io { path: path.clone(), source })?;
+        let header =
+            Header::parse(&map).map_err(|reason| Error::Gguf { path: path.clone(), reason })?;
+        Ok(Gguf { path, map: Arc::new(map), header })
     }
 
     /// The file's path, as it was given.
@@ -73,8 +64,7 @@ impl Gguf {
 
     /// The data of the tensor of that name, as the file holds them.
     pub fn tensor_bytes(&self, name: &str) -> Option<&[u8]> {
-        self.tensor(name)
-            .map(|t| &self.map[t.offset..t.offset + t.nbytes])
+        self.tensor(name).map(|t| &self.map[t.offset..t.offset + t.nbytes])
     }
 
     /// Alignment of tensor data in bytes.
@@ -90,20 +80,14 @@ impl Gguf {
 
 impl std::fmt::Debug for Gguf {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Gguf")
-            .field("path", &self.path)
-            .field("len", &self.map.len())
-            .finish()
+        f.debug_struct("Gguf").field("path", &self.path).field("len", &self.map.len()).finish()
     }
 }
 
 fn map(path: &Path) -> std::io::Result<Mmap> {
     let file = File::open(path)?;
     if !file.metadata()?.is_file() {
-        return Err(std::io::Error::new(
-            std::io::ErrorKind::InvalidInput,
-            "not a regular file",
-        ));
+        return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, "not a regular file"));
     }
     // SAFETY: the mapping is private and read-only. That nobody shortens the file meanwhile is the
     // documented duty of whoever opens it.

@@ -16,9 +16,7 @@ impl Dir {
 
     fn files(&self) -> Vec<String> {
         let names = std::fs::read_dir(&self.0).unwrap();
-        names
-            .map(|e| e.unwrap().file_name().into_string().unwrap())
-            .collect()
+        names.map(|e| e.unwrap().file_name().into_string().unwrap()).collect()
     }
 }
 
@@ -42,10 +40,7 @@ fn keys() -> Vec<(String, Value)> {
         ("a.i64", Value::from(-1i64 << 60)),
         ("a.f64", Value::from(0.1f64)),
         ("b.bools", Value::from(vec![true, false, true])),
-        (
-            "b.texts",
-            Value::from(vec!["\u{2581}the".to_owned(), String::new(), "x".into()]),
-        ),
+        ("b.texts", Value::from(vec!["\u{2581}the".to_owned(), String::new(), "x".into()])),
         ("b.none", Value::from(Vec::<f32>::new())),
     ];
     pairs.map(|(k, v)| (k.to_owned(), v)).to_vec()
@@ -60,11 +55,8 @@ const TENSORS: [(&str, DType, &[u64]); 3] = [
 fn write_sample(path: &Path) -> Vec<Vec<u8>> {
     let mut w = Writer::create(path, &keys(), TENSORS).unwrap();
     let sizes: Vec<usize> = w.tensors().iter().map(|t| t.nbytes).collect();
-    let data: Vec<Vec<u8>> = sizes
-        .iter()
-        .zip(1u8..)
-        .map(|(&n, i)| (0..n).map(|j| j as u8 ^ i).collect())
-        .collect();
+    let data: Vec<Vec<u8>> =
+        sizes.iter().zip(1u8..).map(|(&n, i)| (0..n).map(|j| j as u8 ^ i).collect()).collect();
     for bytes in &data {
         let (a, b) = bytes.split_at(bytes.len() / 3);
         w.write(a).unwrap();
@@ -76,10 +68,7 @@ fn write_sample(path: &Path) -> Vec<Vec<u8>> {
 
 /// What the C library makes of the bytes: data offset and number of tensors.
 fn c_loader(bytes: &[u8]) -> Option<(usize, i64)> {
-    let params = sys::gguf_init_params {
-        no_alloc: true,
-        ctx: std::ptr::null_mut(),
-    };
+    let params = sys::gguf_init_params { no_alloc: true, ctx: std::ptr::null_mut() };
     // SAFETY: the buffer outlives the call, which copies what it keeps; the context is freed.
     unsafe {
         let ctx = sys::gguf_init_from_buffer(bytes.as_ptr().cast(), bytes.len(), params);
@@ -98,10 +87,7 @@ fn what_is_written_is_read_back_here_and_by_the_c_library() {
     let path = dir.0.join("a.gguf");
     let data = write_sample(&path);
     let g = Gguf::open(&path).unwrap();
-    assert_eq!(
-        g.keys().collect::<Vec<_>>(),
-        keys().iter().map(|k| &k.0).collect::<Vec<_>>()
-    );
+    assert_eq!(g.keys().collect::<Vec<_>>(), keys().iter().map(|k| &k.0).collect::<Vec<_>>());
     for (key, value) in keys() {
         assert_eq!(g.get(&key), Some(value), "{key}");
     }
@@ -122,14 +108,7 @@ fn an_unfinished_or_wrongly_filled_file_leaves_nothing_behind() {
     let path = dir.0.join("a.gguf");
     let mut w = Writer::create(&path, &[], TENSORS).unwrap();
     assert!(w.partial_path().exists() && !path.exists());
-    assert!(matches!(
-        w.write(&[0; 61]),
-        Err(Error::Length {
-            expected: 60,
-            got: 61,
-            ..
-        })
-    ));
+    assert!(matches!(w.write(&[0; 61]), Err(Error::Length { expected: 60, got: 61, .. })));
     w.write(&[0; 60]).unwrap();
     assert!(matches!(w.seal(), Err(Error::Length { .. })));
     assert_eq!(dir.files(), Vec::<String>::new());
@@ -153,14 +132,8 @@ fn unrepresentable_names_keys_and_shapes_are_refused() {
         let got = Writer::create(&path, &[], tensors.iter().copied());
         assert!(matches!(got, Err(Error::Unrepresentable { .. })));
     }
-    let twice = vec![
-        ("k".to_owned(), Value::U8(1)),
-        ("k".to_owned(), Value::U8(2)),
-    ];
-    assert!(matches!(
-        Writer::create(&path, &twice, []),
-        Err(Error::Unrepresentable { .. })
-    ));
+    let twice = vec![("k".to_owned(), Value::U8(1)), ("k".to_owned(), Value::U8(2))];
+    assert!(matches!(Writer::create(&path, &twice, []), Err(Error::Unrepresentable { .. })));
     assert_eq!(dir.files(), Vec::<String>::new());
 }
 
@@ -178,10 +151,7 @@ fn messages_say_what_is_wrong() {
     let mut newer = bytes.clone();
     newer[4] = 9;
     assert!(parse(&newer).contains("version 9"));
-    assert!(matches!(
-        Gguf::open(dir.0.join("absent")),
-        Err(Error::Io { .. })
-    ));
+    assert!(matches!(Gguf::open(dir.0.join("absent")), Err(Error::Io { .. })));
     assert!(matches!(Gguf::open(&dir.0), Err(Error::Io { .. })));
 }
 
@@ -202,16 +172,8 @@ fn mutate(bytes: &[u8], state: &mut u64) -> Vec<u8> {
             2 => drop(out.splice(at..at, (0..next(state) % 16).map(|i| i as u8))),
             // Counts, lengths and kinds are small little-endian numbers: aim at them.
             3 => out[at..].iter_mut().take(8).for_each(|b| *b = 0xff),
-            4 => out
-                .iter_mut()
-                .skip(at)
-                .take(1)
-                .for_each(|b| *b = b.wrapping_add(1)),
-            _ => out
-                .iter_mut()
-                .skip(at)
-                .take(1)
-                .for_each(|b| *b ^= 1 << (next(state) % 8)),
+            4 => out.iter_mut().skip(at).take(1).for_each(|b| *b = b.wrapping_add(1)),
+            _ => out.iter_mut().skip(at).take(1).for_each(|b| *b ^= 1 << (next(state) % 8)),
         }
         if out.is_empty() {
             break;
@@ -242,8 +204,5 @@ fn mutated_files_are_errors_or_files_but_never_crashes() {
         // Whoever passes our checks may be handed to llama.cpp.
         assert!(c_loader(&bytes).is_some());
     }
-    assert!(
-        accepted > 100,
-        "the mutations are too harsh to test anything: {accepted}"
-    );
+    assert!(accepted > 100, "the mutations are too harsh to test anything: {accepted}");
 }

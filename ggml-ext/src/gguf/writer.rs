@@ -45,14 +45,7 @@ impl Writer {
         let target = target.as_ref().to_owned();
         let (partial, file) = Partial::create(&target)?;
         let out = BufWriter::with_capacity(BUFFER, file);
-        let mut writer = Writer {
-            target,
-            partial,
-            out,
-            tensors,
-            current: 0,
-            written: 0,
-        };
+        let mut writer = Writer { target, partial, out, tensors, current: 0, written: 0 };
         writer.put(&head)?;
         Ok(writer)
     }
@@ -73,13 +66,8 @@ impl Writer {
     /// [`Error::Length`] if the tensor is over-full, [`Error::Io`] if writing fails, as on a full
     /// disk.
     pub fn write(&mut self, data: &[u8]) -> Result<()> {
-        let full = |name: &str, expected, got| {
-            Err(Error::Length {
-                name: name.to_owned(),
-                expected,
-                got,
-            })
-        };
+        let full =
+            |name: &str, expected, got| Err(Error::Length { name: name.to_owned(), expected, got });
         let Some(info) = self.tensors.get(self.current) else {
             return full("data after the last tensor", 0, data.len());
         };
@@ -105,22 +93,12 @@ impl Writer {
     pub fn seal(mut self) -> Result<Sealed> {
         if let Some(info) = self.tensors.get(self.current) {
             let (name, expected) = (info.name.clone(), info.nbytes);
-            return Err(Error::Length {
-                name,
-                expected,
-                got: self.written,
-            });
+            return Err(Error::Length { name, expected, got: self.written });
         }
         let path = self.partial.path.clone();
-        let synced = self
-            .out
-            .flush()
-            .and_then(|()| self.out.get_ref().sync_all());
+        let synced = self.out.flush().and_then(|()| self.out.get_ref().sync_all());
         synced.map_err(|source| Error::Io { path, source })?;
-        Ok(Sealed {
-            target: self.target,
-            partial: self.partial,
-        })
+        Ok(Sealed { target: self.target, partial: self.partial })
     }
 
     /// Completes the file and gives it its name, replacing a file that has it.
@@ -133,10 +111,7 @@ impl Writer {
 
     fn put(&mut self, data: &[u8]) -> Result<()> {
         let path = &self.partial.path;
-        self.out.write_all(data).map_err(|source| Error::Io {
-            path: path.clone(),
-            source,
-        })
+        self.out.write_all(data).map_err(|source| Error::Io { path: path.clone(), source })
     }
 }
 
@@ -153,10 +128,7 @@ impl Sealed {
     /// [`Error::Io`] if the operating system refuses.
     pub fn publish(mut self) -> Result<()> {
         let renamed = std::fs::rename(&self.partial.path, &self.target);
-        renamed.map_err(|source| Error::Io {
-            path: self.target.clone(),
-            source,
-        })?;
+        renamed.map_err(|source| Error::Io { path: self.target.clone(), source })?;
         self.partial.keep = true;
         sync_directory(&self.target);
         Ok(())
@@ -208,10 +180,7 @@ fn lay_out<'a>(
     let (mut out, mut seen, mut offset) = (Vec::new(), HashSet::new(), 0);
     for (name, dtype, shape) in tensors {
         let refuse = |reason: &str| {
-            Err(Error::Unrepresentable {
-                what: name.to_owned(),
-                reason: reason.to_owned(),
-            })
+            Err(Error::Unrepresentable { what: name.to_owned(), reason: reason.to_owned() })
         };
         if name.is_empty() || name.len() > MAX_NAME || name.contains('\0') || !seen.insert(name) {
             return refuse("names have 1 to 63 bytes, no NUL, and occur once");
@@ -221,15 +190,7 @@ fn lay_out<'a>(
         };
         let (n_dims, raw_type) = (shape.len(), dtype.raw() as _);
         let (name, dtype) = (name.to_owned(), Some(dtype));
-        out.push(TensorInfo {
-            name,
-            raw_type,
-            dtype,
-            ne,
-            n_dims,
-            offset,
-            nbytes,
-        });
+        out.push(TensorInfo { name, raw_type, dtype, ne, n_dims, offset, nbytes });
         offset += nbytes.next_multiple_of(DEFAULT_ALIGNMENT);
     }
     Ok(out)
@@ -258,10 +219,7 @@ fn header(keys: &[(String, Value)], tensors: &[TensorInfo]) -> Result<Vec<u8>> {
         if key.is_empty() || key.contains('\0') || key == KEY_ALIGNMENT || !seen.insert(key) {
             let reason =
                 "keys are not empty, hold no NUL, occur once, and do not set the alignment";
-            return Err(Error::Unrepresentable {
-                what: key.clone(),
-                reason: reason.into(),
-            });
+            return Err(Error::Unrepresentable { what: key.clone(), reason: reason.into() });
         }
         write_text(key, &mut out);
         out.extend(value.kind().number().to_le_bytes());

@@ -29,16 +29,9 @@ impl Batch {
     pub(super) fn new(ctx: &Context, n_embd: usize, n_vocab: usize) -> Result<Batch> {
         // SAFETY: the context is alive; the batch copies what it needs of it.
         let raw = unsafe { sys::llama_batch_ext_init(ctx.raw()) };
-        let raw = NonNull::new(raw).ok_or_else(|| Error::Create {
-            action: "make a batch".into(),
-        })?;
-        Ok(Batch {
-            raw,
-            len: 0,
-            capacity: ctx.n_batch(),
-            n_embd,
-            n_vocab,
-        })
+        let raw =
+            NonNull::new(raw).ok_or_else(|| Error::Create { action: "make a batch".into() })?;
+        Ok(Batch { raw, len: 0, capacity: ctx.n_batch(), n_embd, n_vocab })
     }
 
     pub(super) fn as_ptr(&self) -> *mut sys::llama_batch_ext {
@@ -89,11 +82,7 @@ impl Batch {
         if row.len() != self.n_embd {
             return Err(self.error(format!("a row of {} instead of {}", row.len(), self.n_embd)));
         }
-        let embd = sys::llama_embd {
-            data: row.as_ptr(),
-            n_rows: 1,
-            n_embd: row.len(),
-        };
+        let embd = sys::llama_embd { data: row.as_ptr(), n_rows: 1, n_embd: row.len() };
         // SAFETY: the batch is alive and copies the row before returning.
         let index = unsafe { sys::llama_batch_ext_add_embd(self.raw.as_ptr(), seq, embd) };
         self.finish(index, pos, logits)
@@ -119,9 +108,6 @@ impl Batch {
     }
 
     fn error(&self, reason: String) -> Error {
-        Error::Decode {
-            n_tokens: self.len,
-            reason,
-        }
+        Error::Decode { n_tokens: self.len, reason }
     }
 }

@@ -13,10 +13,7 @@ pub(super) struct Capture {
 
 impl Capture {
     pub(super) fn new(prefix: String) -> Capture {
-        Capture {
-            prefix,
-            rows: HashMap::new(),
-        }
+        Capture { prefix, rows: HashMap::new() }
     }
 
     pub(super) fn row(&self, name: &str) -> Option<&[f32]> {

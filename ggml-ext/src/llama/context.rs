@@ -82,21 +82,12 @@ impl Context {
         let raw = unsafe { sys::llama_init_from_model(model.raw(), raw_params) };
         let raw = NonNull::new(raw).ok_or_else(|| {
             let why = logging::take_last_error().unwrap_or_else(|| "out of memory?".into());
-            Error::Create {
-                action: format!("make a context of {} positions: {why}", params.n_ctx),
-            }
+            Error::Create { action: format!("make a context of {} positions: {why}", params.n_ctx) }
         })?;
         // SAFETY: the pool outlives the context (field order and `Drop`).
         unsafe { sys::llama_attach_threadpool(raw.as_ptr(), pool.as_ptr(), pool.as_ptr()) }
         let (n_batch, model) = (params.n_batch, model.clone());
-        Ok(Context {
-            raw,
-            n_batch,
-            capture,
-            cancel,
-            _pool: pool,
-            model,
-        })
+        Ok(Context { raw, n_batch, capture, cancel, _pool: pool, model })
     }
 
     pub(super) fn raw(&self) -> *mut sys::llama_context {
@@ -148,10 +139,7 @@ impl Context {
                 format!("llama.cpp returned {other}: {said}")
             }
         };
-        Err(Error::Decode {
-            n_tokens: batch.len(),
-            reason,
-        })
+        Err(Error::Decode { n_tokens: batch.len(), reason })
     }
 
     /// The predictions at batch index `index` of the last decode, one float a vocabulary entry.

@@ -21,11 +21,7 @@ pub struct LoadOptions {
 
 impl Default for LoadOptions {
     fn default() -> Self {
-        LoadOptions {
-            mmap: true,
-            mlock: false,
-            gpu_layers: None,
-        }
+        LoadOptions { mmap: true, mlock: false, gpu_layers: None }
     }
 }
 

@@ -92,9 +92,7 @@ pub fn quantize_file(
         return Ok(());
     }
     let reason = logging::take_last_error().unwrap_or_else(|| format!("status {status}"));
-    Err(Error::Create {
-        action: format!("quantise {}: {reason}", input.display()),
-    })
+    Err(Error::Create { action: format!("quantise {}: {reason}", input.display()) })
 }
 
 fn c_path(path: &Path) -> Result<CString> {

@@ -36,12 +36,7 @@ impl Sampler {
         crate::backend::init();
         let chain = match *sampling {
             Sampling::Greedy => None,
-            Sampling::Random {
-                temperature,
-                top_k,
-                top_p,
-                seed,
-            } => {
+            Sampling::Random { temperature, top_k, top_p, seed } => {
                 let top_k = LlamaSampler::top_k(i32::try_from(top_k).unwrap_or(i32::MAX));
                 let temp = LlamaSampler::temp(temperature);
                 let (top_p, dist) = (LlamaSampler::top_p(top_p, 1), LlamaSampler::dist(seed));
@@ -50,10 +45,7 @@ impl Sampler {
                 Some(LlamaSampler::chain_simple([temp, top_k, top_p, dist]))
             }
         };
-        Sampler {
-            chain,
-            candidates: LlamaTokenDataArray::new(Vec::new(), false),
-        }
+        Sampler { chain, candidates: LlamaTokenDataArray::new(Vec::new(), false) }
     }
 
     /// The next token.
@@ -102,22 +94,12 @@ mod tests {
     use super::*;
 
     fn random(seed: u32) -> Sampling {
-        Sampling::Random {
-            temperature: 1.0,
-            top_k: 50,
-            top_p: 1.0,
-            seed,
-        }
+        Sampling::Random { temperature: 1.0, top_k: 50, top_p: 1.0, seed }
     }
 
     #[test]
     fn greedy_takes_the_first_maximum() {
-        assert_eq!(
-            Sampler::new(&Sampling::Greedy)
-                .sample(&[0.0, 3.0, 3.0, -1.0])
-                .unwrap(),
-            1
-        );
+        assert_eq!(Sampler::new(&Sampling::Greedy).sample(&[0.0, 3.0, 3.0, -1.0]).unwrap(), 1);
     }
 
     #[test]
@@ -125,9 +107,7 @@ mod tests {
         let logits: Vec<f32> = (0..100).map(|i| (i as f32 * 0.7).sin()).collect();
         let draw = |seed| {
             let mut s = Sampler::new(&random(seed));
-            (0..20)
-                .map(|_| s.sample(&logits).unwrap())
-                .collect::<Vec<_>>()
+            (0..20).map(|_| s.sample(&logits).unwrap()).collect::<Vec<_>>()
         };
         assert_eq!(draw(7), draw(7));
         assert_ne!(draw(7), draw(8));
@@ -135,12 +115,7 @@ mod tests {
 
     #[test]
     fn low_temperature_is_nearly_greedy() {
-        let sampling = Sampling::Random {
-            temperature: 0.01,
-            top_k: 50,
-            top_p: 1.0,
-            seed: 1,
-        };
+        let sampling = Sampling::Random { temperature: 0.01, top_k: 50, top_p: 1.0, seed: 1 };
         let mut s = Sampler::new(&sampling);
         assert!((0..50).all(|_| s.sample(&[0.0, 1.0, 2.0, 1.5]).unwrap() == 2));
     }

@@ -33,16 +33,9 @@ struct Region {
 
 impl RoiState {
     fn new(map: [usize; 3], n_regions: usize, out: usize, n_threads: usize) -> RoiState {
-        let regions = std::iter::repeat_with(Region::default)
-            .take(n_regions)
-            .collect();
+        let regions = std::iter::repeat_with(Region::default).take(n_regions).collect();
         let scratch = UnsafeCell::new(vec![0.0; map[0] * n_threads]);
-        RoiState {
-            map,
-            out,
-            regions,
-            scratch,
-        }
+        RoiState { map, out, regions, scratch }
     }
 
     /// Computes the taps of the boxes, which the caller checked.
@@ -79,11 +72,7 @@ impl Region {
                 }
             }
             for (bx, d) in dst.iter_mut().enumerate() {
-                *d = self
-                    .x
-                    .bin(bx)
-                    .map(|(x, weight)| weight * row[x - span.start])
-                    .sum();
+                *d = self.x.bin(bx).map(|(x, weight)| weight * row[x - span.start]).sum();
             }
         }
     }
@@ -96,23 +85,11 @@ pub(super) fn lower<'g>(
     n_regions: usize,
     p: RoiAlignParams,
 ) -> (Tensor<'g>, Kind) {
-    assert!(
-        g.backend.is_cpu(),
-        "the fused RoIAlign runs on the CPU only"
-    );
+    assert!(g.backend.is_cpu(), "the fused RoIAlign runs on the CPU only");
     let [w, h, c, _] = map.ne();
-    assert_eq!(
-        map.dtype(),
-        crate::DType::F32,
-        "the fused RoIAlign reads float maps"
-    );
+    assert_eq!(map.dtype(), crate::DType::F32, "the fused RoIAlign reads float maps");
     let n_threads = g.backend.n_threads();
-    let mut state = Box::new(RoiState::new(
-        [w, h, c],
-        n_regions,
-        p.output_size,
-        n_threads,
-    ));
+    let mut state = Box::new(RoiState::new([w, h, c], n_regions, p.output_size, n_threads));
     let user_data: *mut RoiState = &mut *state;
     let mut states = g.rois.borrow_mut();
     states.push(state);
@@ -135,12 +112,7 @@ pub(super) fn lower<'g>(
             user_data.cast(),
         )
     };
-    (
-        g.node(raw, "roi_align"),
-        Kind::Fused {
-            state: states.len() - 1,
-        },
-    )
+    (g.node(raw, "roi_align"), Kind::Fused { state: states.len() - 1 })
 }
 
 /// ggml's entry point: thread `ith` of `nth` pools its share of the planes.

@@ -76,11 +76,7 @@ impl<'g> Builder<'g> {
         n_regions: usize,
         params: RoiAlignParams,
     ) -> (Tensor<'g>, RoiAlign) {
-        let lowering = if self.backend.is_cpu() {
-            RoiLowering::Fused
-        } else {
-            RoiLowering::MatMul
-        };
+        let lowering = if self.backend.is_cpu() { RoiLowering::Fused } else { RoiLowering::MatMul };
         self.roi_align_as(lowering, map, n_regions, params)
     }
 
@@ -100,16 +96,7 @@ impl<'g> Builder<'g> {
             RoiLowering::Fused => fused::lower(self, map, n_regions, params),
             RoiLowering::MatMul => lower_to_mul_mat(self, map, n_regions, params),
         };
-        (
-            out,
-            RoiAlign {
-                params,
-                map_w,
-                map_h,
-                n_regions,
-                kind,
-            },
-        )
+        (out, RoiAlign { params, map_w, map_h, n_regions, kind })
     }
 }
 
@@ -130,13 +117,7 @@ fn lower_to_mul_mat<'g>(
     let x = g.cont(g.permute(x, [1, 3, 0, 2]));
     let y = g.mul_mat(wy, x); // [out(y), out(x), C, n]
     let y = g.cont(g.permute(y, [1, 0, 2, 3]));
-    (
-        y,
-        Kind::MatMul {
-            wx: wx_input,
-            wy: wy_input,
-        },
-    )
+    (y, Kind::MatMul { wx: wx_input, wy: wy_input })
 }
 
 impl RoiAlign {
@@ -148,15 +129,10 @@ impl RoiAlign {
     pub fn set_boxes(&self, graph: &mut Graph, boxes: &[RoiBox]) -> Result<()> {
         if boxes.len() != self.n_regions {
             let (expected, got) = (self.n_regions, boxes.len());
-            return Err(Error::Length {
-                name: "roi boxes".into(),
-                expected,
-                got,
-            });
+            return Err(Error::Length { name: "roi boxes".into(), expected, got });
         }
         for (i, b) in boxes.iter().enumerate() {
-            self.check(b)
-                .map_err(|reason| Error::Box { index: i, reason })?;
+            self.check(b).map_err(|reason| Error::Box { index: i, reason })?;
         }
         match self.kind {
             Kind::Fused { state } => {

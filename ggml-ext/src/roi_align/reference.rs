@@ -42,14 +42,8 @@ fn bin_mean(
         0 => (length / out).ceil() as usize,
         n => n,
     };
-    let nx = samples(
-        b[2] * p.spatial_scale - b[0] * p.spatial_scale,
-        p.sampling_ratio,
-    );
-    let ny = samples(
-        b[3] * p.spatial_scale - b[1] * p.spatial_scale,
-        p.sampling_ratio,
-    );
+    let nx = samples(b[2] * p.spatial_scale - b[0] * p.spatial_scale, p.sampling_ratio);
+    let ny = samples(b[3] * p.spatial_scale - b[1] * p.spatial_scale, p.sampling_ratio);
     let mut sum = 0.0;
     for sy in 0..ny {
         let y = y1 + bin[1] as f32 * size_y + (sy as f32 + 0.5) * size_y / ny as f32;
@@ -75,9 +69,5 @@ fn bilinear(plane: &[f32], w: usize, h: usize, x: f32, y: f32) -> f32 {
 fn neighbours(v: f32, n: usize) -> (usize, usize, f32) {
     let v = v.max(0.0);
     let lo = v.floor() as usize;
-    if lo >= n - 1 {
-        (n - 1, n - 1, 0.0)
-    } else {
-        (lo, lo + 1, v - lo as f32)
-    }
+    if lo >= n - 1 { (n - 1, n - 1, 0.0) } else { (lo, lo + 1, v - lo as f32) }
 }

@@ -60,11 +60,7 @@ impl<'a, K: KeyValues + ?Sized> Reader<'a, K> {
     }
 
     pub fn text_or(&self, key: &str, default: &str) -> Result<String> {
-        if self.has(key) {
-            self.text(key)
-        } else {
-            Ok(default.to_owned())
-        }
+        if self.has(key) { self.text(key) } else { Ok(default.to_owned()) }
     }
 
     pub fn text_equal(&self, key: &str, wanted: &str) -> Result<()> {
@@ -74,19 +70,12 @@ impl<'a, K: KeyValues + ?Sized> Reader<'a, K> {
 
     fn get(&self, key: &str) -> Result<Value> {
         let remedy = "this is not a file made by gpt4roi-convert; convert the checkpoint with it";
-        self.0.value(key).ok_or_else(|| HparamsError::Missing {
-            key: key.to_owned(),
-            remedy,
-        })
+        self.0.value(key).ok_or_else(|| HparamsError::Missing { key: key.to_owned(), remedy })
     }
 }
 
 fn kind(key: &str, expected: &'static str, got: &Value) -> HparamsError {
-    HparamsError::Kind {
-        key: key.to_owned(),
-        expected,
-        got: got.kind(),
-    }
+    HparamsError::Kind { key: key.to_owned(), expected, got: got.kind() }
 }
 
 /// Fails with `key`, `value` and what is `allowed` unless `ok`.
@@ -99,9 +88,5 @@ pub fn require(key: &str, value: &impl Debug, ok: bool, allowed: impl Display) -
     if value.chars().count() > 100 {
         value = value.chars().take(100).collect::<String>() + "...";
     }
-    Err(HparamsError::Range {
-        key: key.to_owned(),
-        value,
-        allowed: allowed.to_string(),
-    })
+    Err(HparamsError::Range { key: key.to_owned(), value, allowed: allowed.to_string() })
 }

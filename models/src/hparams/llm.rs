@@ -75,12 +75,7 @@ impl LlmHparams {
         require(keys::LLM_HEAD_COUNT, &n_head, even, allowed)?;
         let n_head_kv = r.u32_in(keys::LLM_HEAD_COUNT_KV, 1..=n_head)?;
         let divides = n_head % n_head_kv == 0;
-        require(
-            keys::LLM_HEAD_COUNT_KV,
-            &n_head_kv,
-            divides,
-            format!("a divisor of {n_head}"),
-        )?;
+        require(keys::LLM_HEAD_COUNT_KV, &n_head_kv, divides, format!("a divisor of {n_head}"))?;
         let rope_theta = r.f32(keys::LLM_ROPE_BASE)?;
         let fits = rope_theta >= 1.0 && rope_theta.is_finite();
         require(keys::LLM_ROPE_BASE, &rope_theta, fits, "finite, at least 1")?;

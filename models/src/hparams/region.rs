@@ -56,12 +56,7 @@ impl RegionHparams {
 
     /// Deepest hidden state that anything reads: vision blocks above it need not run.
     pub fn last_tap(&self) -> u32 {
-        self.taps
-            .iter()
-            .copied()
-            .max()
-            .unwrap_or(0)
-            .max(self.image_tap)
+        self.taps.iter().copied().max().unwrap_or(0).max(self.image_tap)
     }
 
     /// Values of one box after RoIAlign, flattened: C * out * out.
@@ -83,10 +78,7 @@ impl RegionHparams {
             pair(keys::GN_EPS, Value::F32(self.gn_eps)),
             pair(keys::LN_EPS, Value::F32(self.ln_eps)),
             pair(keys::ROI_OUTPUT_SIZE, Value::U32(self.roi_output_size)),
-            pair(
-                keys::ROI_SAMPLING_RATIO,
-                Value::U32(self.roi_sampling_ratio),
-            ),
+            pair(keys::ROI_SAMPLING_RATIO, Value::U32(self.roi_sampling_ratio)),
             pair(keys::N_EMBD_OUT, Value::U32(self.n_embd_out)),
         ]
     }
@@ -101,12 +93,7 @@ impl RegionHparams {
         require(keys::N_CHANNELS, &n_channels, quarters, "a multiple of 4")?;
         let gn_groups = r.u32_in(keys::GN_GROUPS, 1..=n_channels)?;
         let divides = n_channels % gn_groups == 0;
-        require(
-            keys::GN_GROUPS,
-            &gn_groups,
-            divides,
-            format!("a divisor of {n_channels}"),
-        )?;
+        require(keys::GN_GROUPS, &gn_groups, divides, format!("a divisor of {n_channels}"))?;
         let widest = n_channels.max(vision.n_embd + 2);
         let n_embd_out = r.u32_in(keys::N_EMBD_OUT, 1..=MAX_WIDTH)?;
         let same = n_embd_out == vision.projection_dim;
@@ -148,12 +135,7 @@ fn read_level_sizes<K: KeyValues + ?Sized>(
 ) -> Result<Vec<u32>, HparamsError> {
     let sizes = r.u32s(keys::LEVEL_SIZES)?;
     let wanted = level_sizes(grid, n_levels);
-    require(
-        keys::LEVEL_SIZES,
-        &sizes,
-        sizes == wanted,
-        format!("{wanted:?}"),
-    )?;
+    require(keys::LEVEL_SIZES, &sizes, sizes == wanted, format!("{wanted:?}"))?;
     let cells: u64 = sizes.iter().map(|&s| u64::from(s) * u64::from(s)).sum();
     let fits = cells * u64::from(widest) <= MAX_MAP_ELEMENTS;
     let allowed = format!("at most {MAX_MAP_ELEMENTS} map elements, channels included");

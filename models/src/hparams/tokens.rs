@@ -65,15 +65,9 @@ impl SpecialTokens {
             pair(keys::TOKEN_UNK, Value::U32(self.unk)),
             pair(keys::TOKEN_ADD_BOS, Value::Bool(self.add_bos)),
             pair(keys::TOKEN_MAX_LENGTH, Value::U32(self.max_length)),
-            pair(
-                keys::SPLIT_TEXTS,
-                Value::Strs(column(&self.split, |t| t.text.clone())),
-            ),
+            pair(keys::SPLIT_TEXTS, Value::Strs(column(&self.split, |t| t.text.clone()))),
             pair(keys::SPLIT_IDS, Value::U32s(column(&self.split, |t| t.id))),
-            pair(
-                keys::SPLIT_STRIP,
-                Value::Bools(column(&self.split, |t| t.strip)),
-            ),
+            pair(keys::SPLIT_STRIP, Value::Bools(column(&self.split, |t| t.strip))),
         ];
         kv.extend(self.pad.map(|id| pair(keys::TOKEN_PAD, Value::U32(id))));
         kv
@@ -90,10 +84,7 @@ impl SpecialTokens {
             bos: id(keys::TOKEN_BOS)?,
             eos: id(keys::TOKEN_EOS)?,
             unk: id(keys::TOKEN_UNK)?,
-            pad: r
-                .has(keys::TOKEN_PAD)
-                .then(|| id(keys::TOKEN_PAD))
-                .transpose()?,
+            pad: r.has(keys::TOKEN_PAD).then(|| id(keys::TOKEN_PAD)).transpose()?,
             add_bos: r.bool(keys::TOKEN_ADD_BOS)?,
             max_length: r.u32_in(keys::TOKEN_MAX_LENGTH, 1..=1 << 30)?,
             n_vocab,
@@ -114,27 +105,12 @@ fn read_split<K: KeyValues + ?Sized>(
     let ids = r.u32s(keys::SPLIT_IDS)?;
     let strip = r.bools(keys::SPLIT_STRIP)?;
     let n = texts.len();
-    let fits = n <= MAX_SPLIT
-        && texts
-            .iter()
-            .all(|t| !t.is_empty() && t.len() <= MAX_SPLIT_LEN);
+    let fits = n <= MAX_SPLIT && texts.iter().all(|t| !t.is_empty() && t.len() <= MAX_SPLIT_LEN);
     let allowed = format!("at most {MAX_SPLIT} texts of 1 to {MAX_SPLIT_LEN} bytes");
     require(keys::SPLIT_TEXTS, &n, fits, allowed)?;
     let fits = ids.len() == n && ids.iter().all(|&id| id < n_vocab);
-    require(
-        keys::SPLIT_IDS,
-        &ids,
-        fits,
-        format!("{n} ids below {n_vocab}"),
-    )?;
-    require(
-        keys::SPLIT_STRIP,
-        &strip,
-        strip.len() == n,
-        format!("{n} truth values"),
-    )?;
+    require(keys::SPLIT_IDS, &ids, fits, format!("{n} ids below {n_vocab}"))?;
+    require(keys::SPLIT_STRIP, &strip, strip.len() == n, format!("{n} truth values"))?;
     let rows = texts.into_iter().zip(ids).zip(strip);
-    Ok(rows
-        .map(|((text, id), strip)| SplitToken { text, id, strip })
-        .collect())
+    Ok(rows.map(|((text, id), strip)| SplitToken { text, id, strip }).collect())
 }

@@ -65,10 +65,7 @@ impl VisionHparams {
     pub(super) fn to_kv(&self) -> Vec<(String, Value)> {
         let mut kv = vec![
             pair(keys::CLIP_HAS_VISION, Value::Bool(true)),
-            pair(
-                keys::CLIP_PROJECTOR_TYPE,
-                Value::Str(keys::PROJECTOR_MLP.into()),
-            ),
+            pair(keys::CLIP_PROJECTOR_TYPE, Value::Str(keys::PROJECTOR_MLP.into())),
             pair(keys::VISION_IMAGE_SIZE, Value::U32(self.image_size)),
             pair(keys::VISION_PATCH_SIZE, Value::U32(self.patch_size)),
             pair(keys::VISION_EMBEDDING_LENGTH, Value::U32(self.n_embd)),
@@ -77,10 +74,7 @@ impl VisionHparams {
             pair(keys::VISION_HEAD_COUNT, Value::U32(self.n_head)),
             pair(keys::VISION_LN_EPS, Value::F32(self.ln_eps)),
             pair(keys::VISION_PROJECTION_DIM, Value::U32(self.projection_dim)),
-            pair(
-                keys::VISION_IMAGE_MEAN,
-                Value::F32s(self.image_mean.to_vec()),
-            ),
+            pair(keys::VISION_IMAGE_MEAN, Value::F32s(self.image_mean.to_vec())),
             pair(keys::VISION_IMAGE_STD, Value::F32s(self.image_std.to_vec())),
         ];
         // llama.cpp takes the quick GELU when the key is absent.
@@ -94,12 +88,7 @@ impl VisionHparams {
         let n_embd = r.u32_in(keys::VISION_EMBEDDING_LENGTH, 1..=MAX_WIDTH)?;
         let n_head = r.u32_in(keys::VISION_HEAD_COUNT, 1..=n_embd)?;
         let divides = n_embd % n_head == 0;
-        require(
-            keys::VISION_HEAD_COUNT,
-            &n_head,
-            divides,
-            format!("a divisor of {n_embd}"),
-        )?;
+        require(keys::VISION_HEAD_COUNT, &n_head, divides, format!("a divisor of {n_embd}"))?;
         let (image_size, patch_size) = read_grid(r)?;
         Ok(VisionHparams {
             n_embd,
@@ -141,11 +130,6 @@ fn read_rgb<K: KeyValues + ?Sized>(
 ) -> Result<[f32; 3], HparamsError> {
     let v = r.f32s(key)?;
     let fits = v.len() == 3 && v.iter().all(|x| x.is_finite() && *x >= min);
-    require(
-        key,
-        &v,
-        fits,
-        format!("three finite values, none below {min}"),
-    )?;
+    require(key, &v, fits, format!("three finite values, none below {min}"))?;
     Ok([v[0], v[1], v[2]])
 }

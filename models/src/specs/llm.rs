@@ -32,13 +32,7 @@ fn block(b: &mut Builder, h: &LlmHparams, il: u32) {
     add(mat, to::ATTN_K, from::K_PROJ, &[n, n_kv], rope(h.n_head_kv));
     add(mat, to::ATTN_V, from::V_PROJ, &[n, n_kv], same);
     add(mat, to::ATTN_OUTPUT, from::O_PROJ, &[n, n], same);
-    add(
-        norm,
-        to::FFN_NORM,
-        from::POST_ATTENTION_LAYERNORM,
-        &[n],
-        same,
-    );
+    add(norm, to::FFN_NORM, from::POST_ATTENTION_LAYERNORM, &[n], same);
     add(mat, to::FFN_GATE, from::GATE_PROJ, &[n, h.n_ff], same);
     add(mat, to::FFN_UP, from::UP_PROJ, &[n, h.n_ff], same);
     add(mat, to::FFN_DOWN, from::DOWN_PROJ, &[h.n_ff, n], same);

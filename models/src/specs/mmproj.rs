@@ -25,19 +25,9 @@ fn vision_specs(h: &VisionHparams) -> Vec<TensorSpec> {
     let (n, p) = (h.n_embd, h.patch_size);
     let mut b = Builder::new(Checkpoint::Clip, Part::Vision);
     b.tensor(Kind::Table, gguf::CLASS_EMBD, hf::CLASS_EMBEDDING, &[n]);
-    b.weight(
-        Kind::Conv,
-        gguf::PATCH_EMBD,
-        hf::PATCH_EMBEDDING,
-        &[p, p, 3, n],
-    );
+    b.weight(Kind::Conv, gguf::PATCH_EMBD, hf::PATCH_EMBEDDING, &[p, p, 3, n]);
     let table = [n, h.n_positions()];
-    b.weight(
-        Kind::Table,
-        gguf::POSITION_EMBD,
-        hf::POSITION_EMBEDDING,
-        &table,
-    );
+    b.weight(Kind::Table, gguf::POSITION_EMBD, hf::POSITION_EMBEDDING, &table);
     b.norm(gguf::PRE_LN, hf::PRE_LAYRNORM, n);
     for il in 0..h.n_layer {
         vision_block(&mut b, h, il);
@@ -68,21 +58,11 @@ fn region_specs(h: &RegionHparams, n_embd: u32) -> Vec<TensorSpec> {
     }
     let c = h.n_channels;
     for f in 0..h.n_fuse {
-        b.weight(
-            Kind::Conv,
-            &gguf::fuse_conv(f),
-            &hf::fuse_conv(f),
-            &[KERNEL, KERNEL, c, c],
-        );
+        b.weight(Kind::Conv, &gguf::fuse_conv(f), &hf::fuse_conv(f), &[KERNEL, KERNEL, c, c]);
         b.norm(&gguf::fuse_norm(f), &hf::fuse_norm(f), c);
     }
     for l in 0..h.n_levels() {
-        b.weight(
-            Kind::Conv,
-            &gguf::pconv(l),
-            &hf::pconv(l),
-            &[KERNEL, KERNEL, c, c],
-        );
+        b.weight(Kind::Conv, &gguf::pconv(l), &hf::pconv(l), &[KERNEL, KERNEL, c, c]);
         b.bias(&gguf::pconv(l), &hf::pconv(l), c);
     }
     // `from_kv` bounds C by 2^16 and the side by 2^6, so this fits.
@@ -98,10 +78,7 @@ fn region_specs(h: &RegionHparams, n_embd: u32) -> Vec<TensorSpec> {
 
 /// A 1x1 convolution is a matrix; the checkpoint keeps the two dimensions of its kernel.
 fn input_conv(b: &mut Builder, l: u32, n_in: u32, n_out: u32) {
-    let (name, source) = (
-        names::weight(&gguf::input_conv(l)),
-        names::weight(&hf::input_conv(l)),
-    );
+    let (name, source) = (names::weight(&gguf::input_conv(l)), names::weight(&hf::input_conv(l)));
     let spec = b.tensor(Kind::Matrix, &name, &source, &[n_in, n_out]);
     spec.source.shape.extend([1, 1]);
     b.bias(&gguf::input_conv(l), &hf::input_conv(l), n_out);

@@ -8,10 +8,7 @@ use serde_json::{Map, Value, json};
 /// File names and contents beside the weights of the language checkpoint.
 pub fn language_files(preset: Preset) -> Vec<(&'static str, Vec<u8>)> {
     vec![
-        (
-            "config.json",
-            text(&language_config(&preset.llm(), &preset.mmproj())),
-        ),
+        ("config.json", text(&language_config(&preset.llm(), &preset.mmproj()))),
         ("tokenizer.model", tokenizer::model_proto(preset.n_pieces())),
         ("added_tokens.json", text(&added_tokens(preset.n_pieces()))),
         ("tokenizer_config.json", text(&tokenizer_config())),
@@ -34,10 +31,7 @@ pub fn clip_files(preset: Preset) -> Vec<(&'static str, Vec<u8>)> {
         "resample": 3,
         "size": h.image_size,
     });
-    vec![
-        ("config.json", text(&config)),
-        ("preprocessor_config.json", text(&preprocessor)),
-    ]
+    vec![("config.json", text(&config)), ("preprocessor_config.json", text(&preprocessor))]
 }
 
 fn text(value: &Value) -> Vec<u8> {
@@ -92,10 +86,7 @@ fn clip_config(mm: &MmprojHparams) -> Value {
 
 fn added_tokens(n_pieces: u32) -> Value {
     let ids = tokenizer::ADDED.iter().zip(n_pieces..);
-    Value::Object(
-        ids.map(|(&t, id)| (t.to_owned(), json!(id)))
-            .collect::<Map<_, _>>(),
-    )
+    Value::Object(ids.map(|(&t, id)| (t.to_owned(), json!(id))).collect::<Map<_, _>>())
 }
 
 fn added_token(content: &str) -> Value {

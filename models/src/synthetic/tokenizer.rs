@@ -7,14 +7,7 @@ use crate::hparams::{SpecialTokens, SplitToken};
 use std::collections::HashSet;
 
 /// Strings added after the pieces, in the order in which the training code adds them.
-pub const ADDED: [&str; 6] = [
-    "[PAD]",
-    "<im_patch>",
-    "<bbox>",
-    "<point>",
-    "<im_start>",
-    "<im_end>",
-];
+pub const ADDED: [&str; 6] = ["[PAD]", "<im_patch>", "<bbox>", "<point>", "<im_start>", "<im_end>"];
 
 /// SentencePiece's stand-in for a blank.
 const BLANK: char = '\u{2581}';
@@ -60,24 +53,11 @@ pub fn special_tokens(n_pieces: u32) -> SpecialTokens {
         let at = ADDED.iter().position(|t| *t == text);
         n_pieces + at.map_or(0, |i| i as u32)
     };
-    let own = ADDED.iter().map(|t| SplitToken {
-        text: (*t).into(),
-        id: added(t),
-        strip: true,
-    });
+    let own = ADDED.iter().map(|t| SplitToken { text: (*t).into(), id: added(t), strip: true });
     let core = ["<unk>", "<s>", "</s>"].into_iter().zip(0..);
-    let core = core.map(|(t, id)| SplitToken {
-        text: t.into(),
-        id,
-        strip: false,
-    });
+    let core = core.map(|(t, id)| SplitToken { text: t.into(), id, strip: false });
     let mut split: Vec<_> = own.chain(core).collect();
-    split.sort_by(|a, b| {
-        b.text
-            .len()
-            .cmp(&a.text.len())
-            .then_with(|| a.text.cmp(&b.text))
-    });
+    split.sort_by(|a, b| b.text.len().cmp(&a.text.len()).then_with(|| a.text.cmp(&b.text)));
     SpecialTokens {
         im_patch: added("<im_patch>"),
         im_start: added("<im_start>"),
@@ -101,9 +81,8 @@ fn pieces(n_pieces: u32) -> Vec<(String, f32, PieceKind)> {
         ("</s>".to_owned(), 0.0, PieceKind::Control),
     ];
     out.extend((0..=255u8).map(|b| (format!("<0x{b:02X}>"), 0.0, PieceKind::Byte)));
-    let chars: Vec<String> = (' '..='~')
-        .map(|c| if c == ' ' { BLANK.into() } else { c.into() })
-        .collect();
+    let chars: Vec<String> =
+        (' '..='~').map(|c| if c == ' ' { BLANK.into() } else { c.into() }).collect();
     let filler = n_pieces as usize - out.len() - chars.len();
     let merges = merges(filler);
     // Scores fall with rank, as in a trained vocabulary: the best-scored merge is made first.
@@ -133,10 +112,7 @@ fn merges(n: usize) -> Vec<String> {
     for i in 0..n {
         add(format!("{BLANK}q{i:x}"));
     }
-    assert!(
-        out.len() >= n && n > 300,
-        "a vocabulary of this size cannot be built"
-    );
+    assert!(out.len() >= n && n > 300, "a vocabulary of this size cannot be built");
     out.truncate(n);
     out
 }
@@ -201,16 +177,9 @@ mod tests {
     #[test]
     fn special_ids_follow_the_pieces() {
         let t = special_tokens(32000);
-        assert_eq!(
-            (t.im_patch, t.bbox, t.im_start, t.im_end),
-            (32001, 32002, 32004, 32005)
-        );
+        assert_eq!((t.im_patch, t.bbox, t.im_start, t.im_end), (32001, 32002, 32004, 32005));
         assert_eq!((t.bos, t.eos, t.unk, t.pad), (1, 2, 0, Some(32000)));
-        assert!(
-            t.split
-                .windows(2)
-                .all(|w| w[0].text.len() >= w[1].text.len())
-        );
+        assert!(t.split.windows(2).all(|w| w[0].text.len() >= w[1].text.len()));
     }
 
     #[test]

@@ -23,10 +23,7 @@ impl Noise {
         let (mean, deviation) = scale(spec);
         let mut state = seed ^ hash(&spec.source.name);
         let table = (0..TABLE).map(|_| f16::from_f32(mean + deviation * normal(&mut state)));
-        Noise {
-            table: table.collect(),
-            state,
-        }
+        Noise { table: table.collect(), state }
     }
 
     /// The next values of the tensor, in the order of the checkpoint.
@@ -78,17 +75,13 @@ fn next(state: &mut u64) -> u64 {
 
 /// Roughly normal: the sum of twelve uniform values has variance 1.
 fn normal(state: &mut u64) -> f32 {
-    (0..12)
-        .map(|_| (next(state) >> 40) as f32 / (1u64 << 24) as f32)
-        .sum::<f32>()
-        - 6.0
+    (0..12).map(|_| (next(state) >> 40) as f32 / (1u64 << 24) as f32).sum::<f32>() - 6.0
 }
 
 /// FNV-1a, so that each tensor gets its own stream.
 fn hash(name: &str) -> u64 {
-    name.bytes().fold(0xcbf2_9ce4_8422_2325, |h, b| {
-        (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3)
-    })
+    name.bytes()
+        .fold(0xcbf2_9ce4_8422_2325, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3))
 }
 
 #[cfg(test)]
@@ -98,24 +91,15 @@ mod tests {
 
     #[test]
     fn values_have_the_stated_mean_and_deviation() {
-        for spec in mmproj_specs(&Preset::Tiny.mmproj())
-            .iter()
-            .filter(|s| s.n_elements() > 20000)
-        {
-            let values: Vec<f64> = Noise::values(spec, 1)
-                .iter()
-                .map(|v| f64::from(v.to_f32()))
-                .collect();
+        for spec in mmproj_specs(&Preset::Tiny.mmproj()).iter().filter(|s| s.n_elements() > 20000) {
+            let values: Vec<f64> =
+                Noise::values(spec, 1).iter().map(|v| f64::from(v.to_f32())).collect();
             let n = values.len() as f64;
             let mean = values.iter().sum::<f64>() / n;
             let var = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n;
             let (want_mean, want_dev) = scale(spec);
             assert!((mean - f64::from(want_mean)).abs() < 0.05 * f64::from(want_dev));
-            assert!(
-                (var.sqrt() / f64::from(want_dev) - 1.0).abs() < 0.05,
-                "{}",
-                spec.name
-            );
+            assert!((var.sqrt() / f64::from(want_dev) - 1.0).abs() < 0.05, "{}", spec.name);
         }
     }
 

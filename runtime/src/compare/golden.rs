@@ -46,10 +46,7 @@ pub(super) struct Round {
 impl Round {
     /// The question as a request for as many tokens as the reference has.
     pub(super) fn request(&self) -> Request {
-        let boxes = self
-            .new_boxes_px
-            .iter()
-            .map(|&[a, b, c, d]| PixelBox::new(a, b, c, d));
+        let boxes = self.new_boxes_px.iter().map(|&[a, b, c, d]| PixelBox::new(a, b, c, d));
         Request {
             boxes: boxes.collect(),
             max_tokens: self.greedy_tokens.len(),
@@ -70,10 +67,8 @@ pub(super) struct MapStats {
 impl Golden {
     pub(super) fn open(dir: &Path) -> Result<Golden> {
         let json = read(&dir.join("golden.json"))?;
-        let json: Json = serde_json::from_slice(&json).map_err(|e| Error::Golden {
-            path: dir.join("golden.json"),
-            reason: e.to_string(),
-        })?;
+        let json: Json = serde_json::from_slice(&json)
+            .map_err(|e| Error::Golden { path: dir.join("golden.json"), reason: e.to_string() })?;
         let tensors = read(&dir.join("golden.safetensors"))?;
         let golden = Golden {
             dir: dir.into(),
@@ -98,6 +93,11 @@ impl Golden {
         Ok(crate::preprocess::load(&self.dir.join(&self.image))?)
     }
 
+    /// Shape of a reference tensor in PyTorch order.
+    pub(super) fn shape(&self, name: &str) -> Option<Vec<usize>> {
+        Some(self.parse().ok()?.tensor(name).ok()?.shape().to_vec())
+    }
+
     /// A reference tensor, or `None` if this golden has none of that name.
     pub(super) fn floats(&self, name: &str) -> Option<Vec<f32>> {
         let tensors = self.parse().ok()?;
@@ -115,19 +115,13 @@ impl Golden {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {
-    std::fs::read(path).map_err(|e| Error::Golden {
-        path: path.into(),
-        reason: e.to_string(),
-    })
+    std::fs::read(path).map_err(|e| Error::Golden { path: path.into(), reason: e.to_string() })
 }
 
 /// Sum of all elements, each with a weight between -0.5 and 0.5 that depends on its index.
 pub(super) fn probe(map: &[f32]) -> f64 {
     let weight = |i: usize| ((i * 7919) % 1009) as f64 / 1009.0 - 0.5;
-    map.iter()
-        .enumerate()
-        .map(|(i, &x)| f64::from(x) * weight(i))
-        .sum()
+    map.iter().enumerate().map(|(i, &x)| f64::from(x) * weight(i)).sum()
 }
 
 /// Every map's 16 rows and columns that goldens keep: `round(i * (side - 1) / 15)`, ties to even.

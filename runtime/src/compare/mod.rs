@@ -9,10 +9,10 @@ mod golden;
 
 pub use bounds::Bounds;
 
-use crate::engine::{Conversation, Engine, EngineOptions};
+use crate::engine::{Engine, EngineOptions};
 use crate::error::{Error, Result};
 use crate::pipeline::Outcome;
-use crate::preprocess::{self, BoxPolicy};
+use crate::preprocess::{BoxPolicy, PassOrder, PreprocessMode, RgbImage8, bicubic_step};
 use crate::prompt::Slot;
 use crate::trace::Trace;
 use ggml_ext::gguf::Gguf;
@@ -72,8 +72,11 @@ impl Report {
 /// [`Engine::ask`].
 pub fn compare(options: &EngineOptions, dir: &Path) -> Result<Report> {
     let golden = Golden::open(dir)?;
+    let image = golden.image()?;
+    let bicubic = Bicubic::choose(&golden, &image)?;
     let options = EngineOptions {
         trace: true,
+        preprocess: bicubic.mode,
         boxes: BoxPolicy::AsIs,
         kv_type: KvType::F32,
         ..options.clone()
@@ -81,20 +84,12 @@ pub fn compare(options: &EngineOptions, dir: &Path) -> Result<Report> {
     let embeddings = Embeddings::open(&options.model)?;
     let mut engine = Engine::open(&options)?;
     let bounds = Bounds::for_types(engine.types().iter().copied());
-    let mut conversation = engine.conversation(golden.image()?);
-    let mut comparison = Comparison {
-        golden: &golden,
-        bounds,
-        rows: Vec::new(),
-        round: 0,
-    };
-    comparison.bicubic(&conversation, engine.info().image_size)?;
+    let mut conversation = engine.conversation(image);
+    let mut comparison = Comparison { golden: &golden, bounds, rows: Vec::new(), round: 0 };
+    comparison.bicubic(&bicubic);
     for (i, round) in golden.rounds.iter().enumerate() {
         comparison.round = i;
-        let reply = round
-            .assistant_reply_fed_back
-            .as_deref()
-            .unwrap_or_default();
+        let reply = round.assistant_reply_fed_back.as_deref().unwrap_or_default();
         let outcome = engine.replay(&mut conversation, &round.request(), reply)?;
         let trace = engine.trace()?;
         if i + 1 == golden.rounds.len() {
@@ -102,9 +97,32 @@ pub fn compare(options: &EngineOptions, dir: &Path) -> Result<Report> {
         }
         comparison.language_side(round, &outcome, trace, &embeddings)?;
     }
-    Ok(Report {
-        rows: comparison.rows,
-    })
+    Ok(Report { rows: comparison.rows })
+}
+
+/// The picture after the 8-bit resize, in the order of passes that the reference's Pillow had: it
+/// changed in version 13, which shows in the last bit of pictures much taller than wide.
+struct Bicubic {
+    mode: PreprocessMode,
+    resized: Vec<f32>,
+}
+
+impl Bicubic {
+    fn choose(golden: &Golden, image: &RgbImage8) -> Result<Bicubic> {
+        let reference = golden.floats("bicubic_u8").unwrap_or_default();
+        let shape = golden.shape("bicubic_u8").unwrap_or_default();
+        let size = shape.iter().take(2).min().copied().unwrap_or(1) as u32;
+        let resize = |mode, order| -> Result<Bicubic> {
+            let resized = bicubic_step(image, size, order)?;
+            Ok(Bicubic { mode, resized: resized.data().iter().map(|&b| f32::from(b)).collect() })
+        };
+        let usual = resize(PreprocessMode::Inference, PassOrder::HorizontalFirst)?;
+        if usual.resized == reference {
+            return Ok(usual);
+        }
+        let new = resize(PreprocessMode::InferencePillow13, PassOrder::Pillow13)?;
+        Ok(if new.resized == reference { new } else { usual })
+    }
 }
 
 struct Comparison<'a> {
@@ -116,13 +134,7 @@ struct Comparison<'a> {
 
 impl Comparison<'_> {
     fn push(&mut self, name: &str, error: f64, bound: f64, note: String) {
-        self.rows.push(Row {
-            round: self.round,
-            name: name.into(),
-            error,
-            bound,
-            note,
-        });
+        self.rows.push(Row { round: self.round, name: name.into(), error, bound, note });
     }
 
     /// Compares `got` with the reference of that name, if there is one.
@@ -139,11 +151,12 @@ impl Comparison<'_> {
         self.push(name, if same { 0.0 } else { 1.0 }, 0.0, note);
     }
 
-    fn bicubic(&mut self, conversation: &Conversation, size: u32) -> Result<()> {
-        let resized = preprocess::bicubic_step(conversation.image(), size)?;
-        let floats: Vec<f32> = resized.data().iter().map(|&b| f32::from(b)).collect();
-        self.nmse("bicubic_u8", Some(&floats), 0.0);
-        Ok(())
+    fn bicubic(&mut self, bicubic: &Bicubic) {
+        self.nmse("bicubic_u8", Some(&bicubic.resized), 0.0);
+        if let (PreprocessMode::InferencePillow13, Some(row)) = (bicubic.mode, self.rows.last_mut())
+        {
+            row.note.push_str(", by Pillow 13's order of passes");
+        }
     }
 
     /// Pixels to region vectors; goldens keep these of the last round.
@@ -160,13 +173,7 @@ impl Comparison<'_> {
         for name in numbered(trace, "roi") {
             self.nmse(&name, trace.get(&name), bound);
         }
-        for name in [
-            "roi_sum_relu",
-            "flatten_linear",
-            "pos_embed",
-            "region_mid",
-            "region_embed",
-        ] {
+        for name in ["roi_sum_relu", "flatten_linear", "pos_embed", "region_mid", "region_embed"] {
             self.nmse(name, trace.get(name), bound);
         }
     }
@@ -174,21 +181,16 @@ impl Comparison<'_> {
     /// A large map: its stored samples, and sums over all of it.
     fn map(&mut self, name: &str, trace: &Trace, bound: f64) {
         let Some(map) = trace.get(name) else { return };
-        let Some(stats) = self.golden.stats.get(name) else {
-            return;
-        };
         let side = trace.width(name).unwrap_or(1);
         let sub = golden::subsample(map, side);
         self.nmse(&format!("{name}.sub"), Some(&sub), bound);
+        let Some(stats) = self.golden.stats.get(name) else {
+            return;
+        };
         // The probe's weights have a root mean square of 0.29: an error in the map shows in it
         // with about that factor.
         let error = ((golden::probe(map) - stats.probe) / (0.29 * stats.l2)).powi(2);
-        self.push(
-            &format!("{name} (whole map)"),
-            error,
-            bound,
-            "by its probe".into(),
-        );
+        self.push(&format!("{name} (whole map)"), error, bound, "by its probe".into());
     }
 
     fn language_side(
@@ -201,41 +203,20 @@ impl Comparison<'_> {
         let (i, bounds) = (self.round, self.bounds);
         let (prompt, tokens) = (&outcome.prompt, &outcome.generated.tokens);
         self.same("prompt", prompt.text == round.prompt, String::new());
-        let first = prompt
-            .ids
-            .iter()
-            .zip(&round.input_ids)
-            .position(|(a, b)| a != b);
+        let first = prompt.ids.iter().zip(&round.input_ids).position(|(a, b)| a != b);
         let note = first.map_or(String::new(), |at| format!("first difference at {at}"));
         self.same("input_ids", prompt.ids == round.input_ids, note);
         let name = |what: &str| format!("round{i}.{what}");
-        self.nmse(
-            &name("region_embed"),
-            trace.get("region_embed"),
-            bounds.stage_nmse,
-        );
+        self.nmse(&name("region_embed"), trace.get("region_embed"), bounds.stage_nmse);
         let rows = embeddings.rows(&prompt.slots, trace)?;
         self.nmse(&name("inputs_embeds"), Some(&rows), bounds.stage_nmse);
-        self.nmse(
-            &name("llm_layers_last"),
-            trace.get("llm_layers_last"),
-            bounds.logits_nmse,
-        );
+        self.nmse(&name("llm_layers_last"), trace.get("llm_layers_last"), bounds.logits_nmse);
         self.logits(&name("logits_last"), trace);
         let wanted = &round.greedy_tokens;
-        let n = tokens
-            .iter()
-            .zip(wanted)
-            .take_while(|(a, b)| a == b)
-            .count();
+        let n = tokens.iter().zip(wanted).take_while(|(a, b)| a == b).count();
         let note = format!("{n} of {} the same", wanted.len());
         let bound = if bounds.same_tokens { 0.0 } else { 1.0 };
-        self.push(
-            "greedy_tokens",
-            if tokens == wanted { 0.0 } else { 1.0 },
-            bound,
-            note,
-        );
+        self.push("greedy_tokens", if tokens == wanted { 0.0 } else { 1.0 }, bound, note);
         Ok(())
     }
 
@@ -285,26 +266,18 @@ impl Embeddings {
     fn open(path: &Path) -> Result<Embeddings> {
         let gguf = Gguf::open(path)?;
         let name = names::weight(names::gguf::TOKEN_EMBD);
-        let found = gguf
-            .tensor(&name)
-            .and_then(|t| Some((t.dtype?, t.ne[0] as usize)));
+        let found = gguf.tensor(&name).and_then(|t| Some((t.dtype?, t.ne[0] as usize)));
         let (dtype, n_embd) = found.ok_or_else(|| Error::ModelFile {
             path: path.into(),
             reason: format!("tensor `{name}` is missing"),
         })?;
-        Ok(Embeddings {
-            gguf,
-            dtype,
-            n_embd,
-        })
+        Ok(Embeddings { gguf, dtype, n_embd })
     }
 
     fn row(&self, id: i32) -> Result<Vec<f32>> {
         let name = names::weight(names::gguf::TOKEN_EMBD);
         let row_size = self.dtype.row_size(self.n_embd).unwrap_or(0);
-        let start = usize::try_from(id)
-            .unwrap_or(usize::MAX)
-            .saturating_mul(row_size);
+        let start = usize::try_from(id).unwrap_or(usize::MAX).saturating_mul(row_size);
         let bytes = self.gguf.tensor_bytes(&name).unwrap_or_default();
         let bytes = bytes.get(start..start.saturating_add(row_size));
         let bytes = bytes.ok_or_else(|| Error::internal(format!("token {id} has no embedding")))?;

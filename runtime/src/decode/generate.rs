@@ -29,55 +29,25 @@ pub enum Sampling {
 impl Default for Sampling {
     /// The original's settings.
     fn default() -> Sampling {
-        Sampling::Random {
-            temperature: 0.2,
-            top_k: 50,
-            top_p: 1.0,
-            seed: None,
-        }
+        Sampling::Random { temperature: 0.2, top_k: 50, top_p: 1.0, seed: None }
     }
 }
 
 impl Sampling {
     /// Checks the values and fixes the seed.
     fn resolve(self) -> Result<Draw> {
-        let Sampling::Random {
-            temperature,
-            top_k,
-            top_p,
-            seed,
-        } = self
-        else {
+        let Sampling::Random { temperature, top_k, top_p, seed } = self else {
             return Ok(Draw::Greedy);
         };
         let check = |option, value: f32, ok, allowed| match ok {
             true => Ok(()),
-            false => Err(Error::Option {
-                option,
-                value: value.to_string(),
-                allowed,
-            }),
+            false => Err(Error::Option { option, value: value.to_string(), allowed }),
         };
         let finite = temperature > 0.0 && temperature.is_finite();
-        check(
-            "temperature",
-            temperature,
-            finite,
-            "above 0; greedy is an option of its own",
-        )?;
-        check(
-            "top-p",
-            top_p,
-            top_p > 0.0 && top_p <= 1.0,
-            "above 0, at most 1",
-        )?;
+        check("temperature", temperature, finite, "above 0; greedy is an option of its own")?;
+        check("top-p", top_p, top_p > 0.0 && top_p <= 1.0, "above 0, at most 1")?;
         let seed = seed.unwrap_or_else(|| RandomState::new().hash_one(0) as u32);
-        Ok(Draw::Random {
-            temperature,
-            top_k,
-            top_p,
-            seed,
-        })
+        Ok(Draw::Random { temperature, top_k, top_p, seed })
     }
 }
 
@@ -105,26 +75,14 @@ impl Generation {
     pub(crate) fn new(sampling: Sampling, max_tokens: usize) -> Result<Generation> {
         if max_tokens == 0 {
             let value = "0".to_owned();
-            return Err(Error::Option {
-                option: "max-tokens",
-                value,
-                allowed: "at least 1",
-            });
+            return Err(Error::Option { option: "max-tokens", value, allowed: "at least 1" });
         }
-        Ok(Generation {
-            draw: sampling.resolve()?,
-            max_tokens,
-            ignore_stop: false,
-        })
+        Ok(Generation { draw: sampling.resolve()?, max_tokens, ignore_stop: false })
     }
 
     /// Exactly the `n` likeliest tokens, for comparisons.
     pub(crate) fn exactly(n: usize) -> Generation {
-        Generation {
-            draw: Draw::Greedy,
-            max_tokens: n,
-            ignore_stop: true,
-        }
+        Generation { draw: Draw::Greedy, max_tokens: n, ignore_stop: true }
     }
 }
 
@@ -169,11 +127,7 @@ pub(crate) fn generate(
         session.push(token)?;
     };
     show(stream.finish());
-    Ok(Generated {
-        text,
-        tokens,
-        finish,
-    })
+    Ok(Generated { text, tokens, finish })
 }
 
 #[cfg(test)]
@@ -182,22 +136,15 @@ mod tests {
 
     #[test]
     fn senseless_options_are_errors_that_name_them() {
-        let random = |temperature, top_p| Sampling::Random {
-            temperature,
-            top_k: 0,
-            top_p,
-            seed: None,
-        };
+        let random =
+            |temperature, top_p| Sampling::Random { temperature, top_k: 0, top_p, seed: None };
         for (sampling, name) in [
             (random(0.0, 1.0), "temperature"),
             (random(f32::NAN, 1.0), "temperature"),
             (random(1.0, 0.0), "top-p"),
             (random(1.0, 1.5), "top-p"),
         ] {
-            let err = Generation::new(sampling, 1)
-                .err()
-                .expect("an error")
-                .to_string();
+            let err = Generation::new(sampling, 1).err().expect("an error").to_string();
             assert!(err.contains(name), "{err}");
         }
         assert!(Generation::new(Sampling::Greedy, 0).is_err());

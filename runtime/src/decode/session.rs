@@ -45,13 +45,7 @@ impl Session {
     pub(crate) fn new(model: &Model, params: &ContextParams, cancel: CancelToken) -> Result<Self> {
         let ctx = Context::new(model, params, cancel)?;
         let batch = ctx.new_batch()?;
-        Ok(Session {
-            ctx,
-            batch,
-            n_embd: model.n_embd(),
-            cached: Vec::new(),
-            logits_at: 0,
-        })
+        Ok(Session { ctx, batch, n_embd: model.n_embd(), cached: Vec::new(), logits_at: 0 })
     }
 
     /// Positions that the cache can hold.
@@ -83,17 +77,10 @@ impl Session {
     /// llama.cpp reports. The record stays true in each case.
     pub(crate) fn prefill(&mut self, slots: &[Slot], vectors: &Vectors) -> Result<usize> {
         if slots.is_empty() || slots.len() >= self.n_ctx() {
-            return Err(Error::ContextFull {
-                n_prompt: slots.len(),
-                n_ctx: self.n_ctx(),
-            });
+            return Err(Error::ContextFull { n_prompt: slots.len(), n_ctx: self.n_ctx() });
         }
         let entries = entries(slots, vectors)?;
-        let common = entries
-            .iter()
-            .zip(&self.cached)
-            .take_while(|(a, b)| a == b)
-            .count();
+        let common = entries.iter().zip(&self.cached).take_while(|(a, b)| a == b).count();
         // The last position is decoded again if need be: its predictions are wanted.
         let kept = common.min(entries.len() - 1);
         self.truncate(kept);
@@ -125,12 +112,10 @@ impl Session {
             self.logits_at = match slots[pos] {
                 Slot::Token(id) => self.batch.add_token(id, pos, SEQ, last)?,
                 Slot::Image(row) => {
-                    self.batch
-                        .add_embd(vector(v.image, row, self.n_embd)?, pos, SEQ, last)?
+                    self.batch.add_embd(vector(v.image, row, self.n_embd)?, pos, SEQ, last)?
                 }
                 Slot::Region(i) => {
-                    self.batch
-                        .add_embd(vector(v.regions, i, self.n_embd)?, pos, SEQ, last)?
+                    self.batch.add_embd(vector(v.regions, i, self.n_embd)?, pos, SEQ, last)?
                 }
             };
             pos += 1;
@@ -152,16 +137,10 @@ impl Session {
 fn entries(slots: &[Slot], v: &Vectors) -> Result<Vec<Entry>> {
     let entry = |slot: &Slot| match *slot {
         Slot::Token(id) => Ok(Entry::Token(id)),
-        Slot::Image(row) => Ok(Entry::Image {
-            id: v.image_id,
-            row,
-        }),
+        Slot::Image(row) => Ok(Entry::Image { id: v.image_id, row }),
         Slot::Region(i) => {
             let fractions = *v.boxes.get(i as usize).ok_or_else(|| dangling(i))?;
-            Ok(Entry::Region {
-                id: v.image_id,
-                fractions,
-            })
+            Ok(Entry::Region { id: v.image_id, fractions })
         }
     };
     slots.iter().map(entry).collect()
@@ -173,7 +152,5 @@ fn vector(all: &[f32], i: u32, n_embd: usize) -> Result<&[f32]> {
 }
 
 fn dangling(i: u32) -> Error {
-    Error::internal(format!(
-        "the prompt refers to vector {i}, which was not computed"
-    ))
+    Error::internal(format!("the prompt refers to vector {i}, which was not computed"))
 }

@@ -40,38 +40,24 @@ pub(crate) fn open_llm(
     check.map_err(|reason| bad(&gguf, reason))?;
     let types = check_tensors(&gguf, &hparams)?;
     let model = Model::load(path, options, progress)?;
-    Ok(LlmFile {
-        hparams,
-        model,
-        types,
-    })
+    Ok(LlmFile { hparams, model, types })
 }
 
 /// Keys that change how llama.cpp reads a model (experts, splits, rope scaling, ...) are refused
 /// unless this project writes them.
 fn check_keys(gguf: &Gguf) -> std::result::Result<(), String> {
-    match gguf
-        .keys()
-        .find(|k| !keys::is_note(k) && !keys::ALL.contains(k))
-    {
+    match gguf.keys().find(|k| !keys::is_note(k) && !keys::ALL.contains(k)) {
         None => Ok(()),
-        Some(key) => Err(format!(
-            "key `{key}` belongs to no model that this runtime knows"
-        )),
+        Some(key) => Err(format!("key `{key}` belongs to no model that this runtime knows")),
     }
 }
 
 fn check_tensors(gguf: &Gguf, hparams: &LlmHparams) -> Result<Vec<DType>> {
     let specs = llm_specs(hparams);
-    if let Some(extra) = gguf
-        .tensors()
-        .iter()
-        .find(|t| !specs.iter().any(|spec| spec.name == t.name))
+    if let Some(extra) =
+        gguf.tensors().iter().find(|t| !specs.iter().any(|spec| spec.name == t.name))
     {
-        return Err(bad(
-            gguf,
-            format!("tensor `{}` belongs to no such model", extra.name),
-        ));
+        return Err(bad(gguf, format!("tensor `{}` belongs to no such model", extra.name)));
     }
     let mut types = Vec::new();
     for spec in &specs {
@@ -89,10 +75,7 @@ fn check_vocabulary(meta: &Meta, n_vocab: usize) -> std::result::Result<(), Stri
     match meta.value(keys::TOKENIZER_MODEL) {
         Some(Value::Str(m)) if m == keys::TOKENIZER_LLAMA => {}
         _ => {
-            return wrong(
-                keys::TOKENIZER_MODEL,
-                "only SentencePiece vocabularies are supported",
-            );
+            return wrong(keys::TOKENIZER_MODEL, "only SentencePiece vocabularies are supported");
         }
     }
     let Some(Value::Strs(tokens)) = meta.value(keys::TOKENIZER_TOKENS) else {

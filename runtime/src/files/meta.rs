@@ -29,13 +29,7 @@ fn convert_array(kind: Kind, items: Vec<Stored>) -> Option<Value> {
         ($variant:ident) => {
             items
                 .into_iter()
-                .map(|v| {
-                    if let Stored::$variant(v) = v {
-                        Some(v)
-                    } else {
-                        None
-                    }
-                })
+                .map(|v| if let Stored::$variant(v) = v { Some(v) } else { None })
                 .collect::<Option<Vec<_>>>()?
         };
     }

@@ -37,10 +37,7 @@ pub(crate) fn open_mmproj(
     let hparams = MmprojHparams::from_kv(&meta).map_err(|e| bad(&gguf, e))?;
     let mut stored = Vec::new();
     let mut types = Vec::new();
-    for spec in mmproj_specs(&hparams)
-        .iter()
-        .filter(|s| is_needed(s, &hparams))
-    {
+    for spec in mmproj_specs(&hparams).iter().filter(|s| is_needed(s, &hparams)) {
         let (info, dtype) = find(&gguf, spec)?;
         if spec.kind.is_quantizable() {
             types.push(dtype);
@@ -53,18 +50,8 @@ pub(crate) fn open_mmproj(
             n_bytes: info.nbytes,
         });
     }
-    let weights = Arc::new(TensorSet::load(
-        path,
-        gguf.map(),
-        &stored,
-        backend,
-        residence,
-    )?);
-    Ok(MmprojFile {
-        hparams,
-        weights,
-        types,
-    })
+    let weights = Arc::new(TensorSet::load(path, gguf.map(), &stored, backend, residence)?);
+    Ok(MmprojFile { hparams, weights, types })
 }
 
 /// Blocks above the last hidden state that anybody reads stay on the disk.

@@ -15,20 +15,14 @@ use gpt4roi_models::specs::TensorSpec;
 
 /// Wraps a reason as an error about a file.
 fn bad(gguf: &Gguf, reason: impl ToString) -> Error {
-    Error::ModelFile {
-        path: gguf.path().into(),
-        reason: reason.to_string(),
-    }
+    Error::ModelFile { path: gguf.path().into(), reason: reason.to_string() }
 }
 
 /// Finds the tensor that `spec` describes and checks its shape and type.
 fn find<'a>(gguf: &'a Gguf, spec: &TensorSpec) -> Result<(&'a TensorInfo, DType)> {
     let name = &spec.name;
     let Some(info) = gguf.tensor(name) else {
-        return Err(bad(
-            gguf,
-            format!("tensor `{name}` is missing; convert the checkpoint again"),
-        ));
+        return Err(bad(gguf, format!("tensor `{name}` is missing; convert the checkpoint again")));
     };
     // Trailing dimensions of size one are not always written.
     let mut wanted = spec.shape.clone();

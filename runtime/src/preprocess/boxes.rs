@@ -77,12 +77,7 @@ impl PixelBox {
     pub fn from_normalized(values: [f64; 4], format: BoxFormat, image: (u32, u32)) -> Self {
         let [x1, y1, x2, y2] = format.to_xyxy(values);
         let (w, h) = (f64::from(image.0), f64::from(image.1));
-        Self {
-            x1: x1 * w,
-            y1: y1 * h,
-            x2: x2 * w,
-            y2: y2 * h,
-        }
+        Self { x1: x1 * w, y1: y1 * h, x2: x2 * w, y2: y2 * h }
     }
 
     /// Edges as fractions of a picture of `image` = (width, height) pixels.
@@ -107,9 +102,7 @@ impl PixelBox {
     }
 
     fn is_finite(&self) -> bool {
-        [self.x1, self.y1, self.x2, self.y2]
-            .iter()
-            .all(|v| v.is_finite())
+        [self.x1, self.y1, self.x2, self.y2].iter().all(|v| v.is_finite())
     }
 }
 
@@ -133,19 +126,13 @@ impl FromStr for PixelBox {
 /// # Errors
 /// [`Error::BoxSyntax`] if they are not four, not numbers, or not finite.
 pub fn parse_values(text: &str) -> Result<[f64; 4], Error> {
-    let fail = |reason: String| Error::BoxSyntax {
-        text: text.into(),
-        reason,
-    };
+    let fail = |reason: String| Error::BoxSyntax { text: text.into(), reason };
     let parts: Vec<&str> = text.split(',').map(str::trim).collect();
-    let parts: [&str; 4] = parts
-        .try_into()
-        .map_err(|p: Vec<&str>| fail(format!("has {} value(s)", p.len())))?;
+    let parts: [&str; 4] =
+        parts.try_into().map_err(|p: Vec<&str>| fail(format!("has {} value(s)", p.len())))?;
     let mut values = [0.0f64; 4];
     for (value, part) in values.iter_mut().zip(parts) {
-        *value = part
-            .parse()
-            .map_err(|_| fail(format!("`{part}` is not a number")))?;
+        *value = part.parse().map_err(|_| fail(format!("`{part}` is not a number")))?;
         if !value.is_finite() {
             return Err(fail(format!("`{part}` is not a finite number")));
         }
@@ -182,16 +169,8 @@ pub struct BoxWarning {
 impl fmt::Display for BoxWarning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (w, h) = self.image;
-        write!(
-            f,
-            "box {} ({}) reaches outside the {w}x{h} image; ",
-            self.index, self.given
-        )?;
-        f.write_str(if self.clipped {
-            "it was clipped"
-        } else {
-            "taken as it is"
-        })
+        write!(f, "box {} ({}) reaches outside the {w}x{h} image; ", self.index, self.given)?;
+        f.write_str(if self.clipped { "it was clipped" } else { "taken as it is" })
     }
 }
 
@@ -215,11 +194,7 @@ pub fn check_boxes(
     image: (u32, u32),
     policy: BoxPolicy,
 ) -> Result<Vec<CheckedBox>, Error> {
-    boxes
-        .iter()
-        .enumerate()
-        .map(|(i, b)| check_box(*b, i + 1, image, policy))
-        .collect()
+    boxes.iter().enumerate().map(|(i, b)| check_box(*b, i + 1, image, policy)).collect()
 }
 
 /// Checks one box; `index` is its number from 1, for messages.
@@ -234,27 +209,14 @@ pub fn check_box(
 ) -> Result<CheckedBox, Error> {
     check_computable(&given, index, image)?;
     if policy == BoxPolicy::AsIs {
-        return Ok(CheckedBox {
-            pixels: given,
-            fractions: given.fractions(image),
-            warning: None,
-        });
+        return Ok(CheckedBox { pixels: given, fractions: given.fractions(image), warning: None });
     }
     let inside = given.clipped(image);
     check_area(&given, &inside, index, image)?;
     let clipped = policy == BoxPolicy::Clip;
     let pixels = if clipped { inside } else { given };
-    let warning = (inside != given).then_some(BoxWarning {
-        index,
-        given,
-        image,
-        clipped,
-    });
-    Ok(CheckedBox {
-        pixels,
-        fractions: pixels.fractions(image),
-        warning,
-    })
+    let warning = (inside != given).then_some(BoxWarning { index, given, image, clipped });
+    Ok(CheckedBox { pixels, fractions: pixels.fractions(image), warning })
 }
 
 fn check_computable(b: &PixelBox, index: usize, image: (u32, u32)) -> Result<(), Error> {
@@ -268,13 +230,7 @@ fn check_computable(b: &PixelBox, index: usize, image: (u32, u32)) -> Result<(),
     }
     if fractions.iter().any(|v| v.abs() > MAX_FRACTION) {
         let ((width, height), limit) = (image, MAX_FRACTION);
-        return Err(Error::BoxTooFar {
-            index,
-            text,
-            width,
-            height,
-            limit,
-        });
+        return Err(Error::BoxTooFar { index, text, width, height, limit });
     }
     Ok(())
 }
@@ -290,12 +246,7 @@ fn check_area(
         return Err(Error::BoxEmpty { index, text });
     }
     if inside.x2 <= inside.x1 || inside.y2 <= inside.y1 {
-        return Err(Error::BoxOutside {
-            index,
-            text,
-            width,
-            height,
-        });
+        return Err(Error::BoxOutside { index, text, width, height });
     }
     Ok(())
 }
@@ -320,26 +271,14 @@ mod tests {
     #[test]
     fn formats_agree() {
         let xyxy = PixelBox::new(10.0, 20.0, 110.0, 60.0);
-        assert_eq!(
-            PixelBox::from_format([10.0, 20.0, 100.0, 40.0], BoxFormat::Xywh),
-            xyxy
-        );
-        assert_eq!(
-            PixelBox::from_format([60.0, 40.0, 100.0, 40.0], BoxFormat::Cxcywh),
-            xyxy
-        );
+        assert_eq!(PixelBox::from_format([10.0, 20.0, 100.0, 40.0], BoxFormat::Xywh), xyxy);
+        assert_eq!(PixelBox::from_format([60.0, 40.0, 100.0, 40.0], BoxFormat::Cxcywh), xyxy);
         let quarter = [0.0, 0.0, 0.5, 0.5];
         let b = PixelBox::from_normalized(quarter, BoxFormat::Xyxy, IMAGE);
         assert_eq!(b, PixelBox::new(0.0, 0.0, 160.0, 120.0));
         assert_eq!(b.fractions(IMAGE), [0.0, 0.0, 0.5, 0.5]);
         assert_eq!("cxcywh".parse::<BoxFormat>().unwrap(), BoxFormat::Cxcywh);
-        assert!(
-            "yolo"
-                .parse::<BoxFormat>()
-                .unwrap_err()
-                .to_string()
-                .contains("xyxy, xywh")
-        );
+        assert!("yolo".parse::<BoxFormat>().unwrap_err().to_string().contains("xyxy, xywh"));
     }
 
     #[test]
@@ -363,17 +302,11 @@ mod tests {
     fn empty_inverted_and_outside_boxes_are_errors() {
         use Error::{BoxEmpty, BoxOutside, BoxTooFar};
         for policy in [BoxPolicy::Check, BoxPolicy::Clip] {
-            assert!(matches!(
-                check("5,5,5,9", policy),
-                Err(BoxEmpty { index: 1, .. })
-            ));
+            assert!(matches!(check("5,5,5,9", policy), Err(BoxEmpty { index: 1, .. })));
             assert!(matches!(check("9,5,5,9", policy), Err(BoxEmpty { .. })));
             assert!(matches!(check("5,9,9,5", policy), Err(BoxEmpty { .. })));
             assert!(matches!(check("-9,-9,0,0", policy), Err(BoxOutside { .. })));
-            assert!(matches!(
-                check("320,0,330,9", policy),
-                Err(BoxOutside { .. })
-            ));
+            assert!(matches!(check("320,0,330,9", policy), Err(BoxOutside { .. })));
             assert!(matches!(check("0,0,1e9,9", policy), Err(BoxTooFar { .. })));
         }
     }
@@ -383,23 +316,11 @@ mod tests {
         let kept = check("-10,5,100,300", BoxPolicy::Check).unwrap();
         assert_eq!(kept.pixels, PixelBox::new(-10.0, 5.0, 100.0, 300.0));
         let text = kept.warning.unwrap().to_string();
-        assert_eq!(
-            text,
-            "box 1 (-10,5,100,300) reaches outside the 320x240 image; taken as it is"
-        );
+        assert_eq!(text, "box 1 (-10,5,100,300) reaches outside the 320x240 image; taken as it is");
         let clipped = check("-10,5,100,300", BoxPolicy::Clip).unwrap();
         assert_eq!(clipped.pixels, PixelBox::new(0.0, 5.0, 100.0, 240.0));
-        assert!(
-            clipped
-                .warning
-                .unwrap()
-                .to_string()
-                .ends_with("it was clipped")
-        );
-        assert_eq!(
-            check("0,0,320,240", BoxPolicy::Check).unwrap().warning,
-            None
-        );
+        assert!(clipped.warning.unwrap().to_string().ends_with("it was clipped"));
+        assert_eq!(check("0,0,320,240", BoxPolicy::Check).unwrap().warning, None);
     }
 
     #[test]
@@ -407,10 +328,7 @@ mod tests {
         for text in ["5,5,5,5", "-9,-9,-5,-5", "400,400,500,500"] {
             assert_eq!(check(text, BoxPolicy::AsIs).unwrap().warning, None);
         }
-        assert!(matches!(
-            check("9,5,5,9", BoxPolicy::AsIs),
-            Err(Error::BoxEmpty { .. })
-        ));
+        assert!(matches!(check("9,5,5,9", BoxPolicy::AsIs), Err(Error::BoxEmpty { .. })));
         let bad = PixelBox::new(f64::NAN, 0.0, 1.0, 1.0);
         let result = check_boxes(&[bad], IMAGE, BoxPolicy::AsIs);
         assert!(matches!(result, Err(Error::BoxNotFinite { index: 1, .. })));
@@ -418,13 +336,8 @@ mod tests {
 
     #[test]
     fn the_failing_box_is_numbered() {
-        let boxes = [
-            PixelBox::new(0.0, 0.0, 9.0, 9.0),
-            PixelBox::new(4.0, 4.0, 4.0, 4.0),
-        ];
-        let message = check_boxes(&boxes, IMAGE, BoxPolicy::Check)
-            .unwrap_err()
-            .to_string();
+        let boxes = [PixelBox::new(0.0, 0.0, 9.0, 9.0), PixelBox::new(4.0, 4.0, 4.0, 4.0)];
+        let message = check_boxes(&boxes, IMAGE, BoxPolicy::Check).unwrap_err().to_string();
         assert!(message.starts_with("box 2 (4,4,4,4) is empty"), "{message}");
     }
 }

@@ -40,23 +40,12 @@ impl RgbImage8 {
     /// # Errors
     /// [`Error::PixelCount`] if a side is 0 or `data` is not width * height * 3 bytes long.
     pub fn new(width: u32, height: u32, data: Vec<u8>) -> Result<Self, Error> {
-        let expected = u64::from(width)
-            .saturating_mul(u64::from(height))
-            .saturating_mul(3);
+        let expected = u64::from(width).saturating_mul(u64::from(height)).saturating_mul(3);
         let actual = data.len() as u64;
         if expected == 0 || expected != actual {
-            return Err(Error::PixelCount {
-                width,
-                height,
-                expected,
-                actual,
-            });
+            return Err(Error::PixelCount { width, height, expected, actual });
         }
-        Ok(Self {
-            width,
-            height,
-            data,
-        })
+        Ok(Self { width, height, data })
     }
 
     /// Width in pixels, at least 1.
@@ -86,10 +75,7 @@ impl RgbImage8 {
 /// See [`decode`]; [`Error::Read`] if the file cannot be opened or read.
 pub fn load(path: &Path) -> Result<RgbImage8, Error> {
     let name = path.display().to_string();
-    let file = File::open(path).map_err(|source| Error::Read {
-        name: name.clone(),
-        source,
-    })?;
+    let file = File::open(path).map_err(|source| Error::Read { name: name.clone(), source })?;
     load_from(&name, file)
 }
 
@@ -100,10 +86,7 @@ pub fn load(path: &Path) -> Result<RgbImage8, Error> {
 pub fn load_from(name: &str, reader: impl Read) -> Result<RgbImage8, Error> {
     let mut bytes = Vec::new();
     let read = reader.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes);
-    read.map_err(|source| Error::Read {
-        name: name.into(),
-        source,
-    })?;
+    read.map_err(|source| Error::Read { name: name.into(), source })?;
     decode(name, &bytes)
 }
 
@@ -120,19 +103,13 @@ pub fn decode(name: &str, bytes: &[u8]) -> Result<RgbImage8, Error> {
         return Err(Error::Empty { name: name.into() });
     }
     if bytes.len() as u64 > MAX_FILE_BYTES {
-        return Err(Error::FileTooLarge {
-            name: name.into(),
-            limit: MAX_FILE_BYTES,
-        });
+        return Err(Error::FileTooLarge { name: name.into(), limit: MAX_FILE_BYTES });
     }
     let format = guess_format(bytes).ok_or_else(|| Error::UnknownFormat { name: name.into() })?;
     let label = format_label(format);
     // JPEG decoders fill in grey for what is missing; the person should hear of it instead.
     if format == ImageFormat::Jpeg && !jpeg_is_complete(bytes) {
-        return Err(Error::Truncated {
-            name: name.into(),
-            format: label,
-        });
+        return Err(Error::Truncated { name: name.into(), format: label });
     }
     // The decoders are other people's code fed with other people's files.
     catch_unwind(AssertUnwindSafe(|| decode_as(name, bytes, format))).unwrap_or_else(|_| {
@@ -184,19 +161,11 @@ fn decode_as(name: &str, bytes: &[u8], format: ImageFormat) -> Result<RgbImage8,
 /// Refuses by the header alone what would take too much memory, as decoded and as RGB.
 fn check_size(name: &str, decoder: &impl ImageDecoder) -> Result<(), Error> {
     let (width, height) = decoder.dimensions();
-    let rgb = u64::from(width)
-        .saturating_mul(u64::from(height))
-        .saturating_mul(3);
+    let rgb = u64::from(width).saturating_mul(u64::from(height)).saturating_mul(3);
     let bytes = decoder.total_bytes().max(rgb);
     if bytes > MAX_DECODED_BYTES {
         let limit = MAX_DECODED_BYTES;
-        return Err(Error::TooLarge {
-            name: name.into(),
-            width,
-            height,
-            bytes,
-            limit,
-        });
+        return Err(Error::TooLarge { name: name.into(), width, height, bytes, limit });
     }
     Ok(())
 }
@@ -205,16 +174,9 @@ fn decode_error(name: &str, format: &'static str, error: ImageError) -> Error {
     if let ImageError::IoError(io) = &error
         && io.kind() == std::io::ErrorKind::UnexpectedEof
     {
-        return Error::Truncated {
-            name: name.into(),
-            format,
-        };
+        return Error::Truncated { name: name.into(), format };
     }
-    Error::Decode {
-        name: name.into(),
-        format,
-        message: error.to_string(),
-    }
+    Error::Decode { name: name.into(), format, message: error.to_string() }
 }
 
 /// Keeps the first three samples (or the one grey sample three times), and of 16 bits the high 8.
@@ -241,17 +203,11 @@ fn high_byte(sample: u16) -> u8 {
 }
 
 fn grey_to_rgb<T: Copy>(samples: &[T], channels: usize, to_u8: impl Fn(T) -> u8) -> Vec<u8> {
-    samples
-        .chunks_exact(channels)
-        .flat_map(|p| [to_u8(p[0]); 3])
-        .collect()
+    samples.chunks_exact(channels).flat_map(|p| [to_u8(p[0]); 3]).collect()
 }
 
 fn take_rgb<T: Copy>(samples: &[T], channels: usize, to_u8: impl Fn(T) -> u8) -> Vec<u8> {
-    samples
-        .chunks_exact(channels)
-        .flat_map(|p| [to_u8(p[0]), to_u8(p[1]), to_u8(p[2])])
-        .collect()
+    samples.chunks_exact(channels).flat_map(|p| [to_u8(p[0]), to_u8(p[1]), to_u8(p[2])]).collect()
 }
 
 /// Walks the segments of a JPEG file to its end mark (EOI).

@@ -41,9 +41,7 @@ fn horizontal(row: &[u8], x: &Pair, channel: usize) -> i32 {
 fn pairs(n_in: u32, n_out: u32, border: Border) -> Vec<Pair> {
     let scale = f64::from(n_in) / f64::from(n_out);
     let last = i64::from(n_in) - 1;
-    (0..n_out)
-        .map(|i| pair(((f64::from(i) + 0.5) * scale - 0.5) as f32, last, border))
-        .collect()
+    (0..n_out).map(|i| pair(((f64::from(i) + 0.5) * scale - 0.5) as f32, last, border)).collect()
 }
 
 /// What happens to the weights of a position beyond the first or last sample.
@@ -61,11 +59,7 @@ fn pair(position: f32, last: i64, border: Border) -> Pair {
     let floor = position.floor();
     let lower = floor as i64;
     let beyond = lower < 0 || lower >= last;
-    let fraction = if beyond && border == Border::Reset {
-        0.0
-    } else {
-        position - floor
-    };
+    let fraction = if beyond && border == Border::Reset { 0.0 } else { position - floor };
     let fixed = |w: f32| (w * 2048.0).round_ties_even() as i32;
     Pair {
         at: [lower, lower + 1].map(|i| i.clamp(0, last) as usize),
@@ -87,11 +81,7 @@ mod tests {
     #[test]
     fn one_pixel_fills_the_plane() {
         let image = RgbImage8::new(1, 1, vec![10, 20, 30]).unwrap();
-        assert!(
-            resize_linear_u8(&image, 8)
-                .chunks_exact(3)
-                .all(|p| p == [10, 20, 30])
-        );
+        assert!(resize_linear_u8(&image, 8).chunks_exact(3).all(|p| p == [10, 20, 30]));
     }
 
     #[test]

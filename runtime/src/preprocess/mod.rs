@@ -54,13 +54,7 @@ pub struct PreprocessOptions {
 
 impl PreprocessOptions {
     fn check(&self) -> Result<(), Error> {
-        let fail = |option, value, expected| {
-            Err(Error::Option {
-                option,
-                value,
-                expected,
-            })
-        };
+        let fail = |option, value, expected| Err(Error::Option { option, value, expected });
         if !(1..=MAX_SIZE).contains(&self.size) {
             return fail("size", self.size.to_string(), "between 1 and 4096");
         }
@@ -102,20 +96,16 @@ pub fn run(image: &RgbImage8, options: &PreprocessOptions) -> Result<Pixels, Err
         }
         PreprocessMode::Training => normalize::training(image, options),
     };
-    Ok(Pixels {
-        data,
-        size: options.size,
-        original: image.size(),
-    })
+    Ok(Pixels { data, size: options.size, original: image.size() })
 }
 
-/// The 8-bit picture after the bicubic step of [`PreprocessMode::Inference`], for comparison with
+/// The 8-bit picture after the bicubic step of the inference pipeline, for comparison with
 /// reference data.
 ///
 /// # Errors
 /// [`Error::ResizeTooLarge`] if the picture is so elongated that the whole of it does not fit
 /// [`MAX_DECODED_BYTES`]; [`run`] has no such limit because it computes only what it looks at.
-pub fn bicubic_step(image: &RgbImage8, size: u32) -> Result<RgbImage8, Error> {
+pub fn bicubic_step(image: &RgbImage8, size: u32, order: PassOrder) -> Result<RgbImage8, Error> {
     let (width, height) = shortest_edge_size(image.width(), image.height(), size);
-    resize_bicubic(image, width, height, PassOrder::HorizontalFirst)
+    resize_bicubic(image, width, height, order)
 }

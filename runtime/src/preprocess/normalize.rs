@@ -7,9 +7,7 @@ struct Lookup([[f32; 256]; 3]);
 
 impl Lookup {
     fn build(value: impl Fn(u8, usize) -> f32) -> Self {
-        Self(std::array::from_fn(|c| {
-            std::array::from_fn(|u| value(u as u8, c))
-        }))
+        Self(std::array::from_fn(|c| std::array::from_fn(|u| value(u as u8, c))))
     }
 
     /// Scaled to 0..1 in double precision, then (x - mean) / std in single precision.
@@ -46,19 +44,13 @@ impl Squash {
     /// Half-pixel centres, no averaging; single precision throughout, as PyTorch computes it.
     fn new(n_in: u64, n_out: u32) -> Self {
         let scale = n_in as f32 / n_out as f32;
-        let mut squash = Self {
-            wanted: Vec::new(),
-            taps: Vec::new(),
-        };
+        let mut squash = Self { wanted: Vec::new(), taps: Vec::new() };
         for i in 0..n_out {
             let position = (scale * (i as f32 + 0.5) - 0.5).max(0.0);
             let lower = (position as u64).min(n_in - 1);
             let fraction = (position - lower as f32).clamp(0.0, 1.0);
             let at = [lower, (lower + 1).min(n_in - 1)].map(|index| squash.want(index));
-            squash.taps.push(Tap {
-                at,
-                weight: [1.0 - fraction, fraction],
-            });
+            squash.taps.push(Tap { at, weight: [1.0 - fraction, fraction] });
         }
         squash
     }
@@ -113,10 +105,7 @@ pub(super) fn training(image: &RgbImage8, options: &PreprocessOptions) -> Vec<f3
     let samples = linear::resize_linear_u8(image, options.size);
     let Lookup(values) = Lookup::training(options);
     let plane = |c: usize| samples.chunks_exact(3).map(move |p| (p[c], c));
-    (0..3)
-        .flat_map(plane)
-        .map(|(u, c)| values[c][usize::from(u)])
-        .collect()
+    (0..3).flat_map(plane).map(|(u, c)| values[c][usize::from(u)]).collect()
 }
 
 #[cfg(test)]
@@ -148,10 +137,7 @@ mod tests {
                 let [lower, upper] = tap.at.map(|at| squash.wanted[at]);
                 let exact = (i as f64 + 0.5) * n_in as f64 / 224.0 - 0.5;
                 let got = lower as f64 + f64::from(tap.weight[1]);
-                assert!(
-                    (got - exact.max(0.0)).abs() < 1e-6 * n_in as f64,
-                    "{n_in} {i}"
-                );
+                assert!((got - exact.max(0.0)).abs() < 1e-6 * n_in as f64, "{n_in} {i}");
                 assert!(upper == lower + 1 || upper == n_in - 1);
             }
         }

@@ -43,11 +43,7 @@ impl PassOrder {
 /// (width, height) at which the short side is `edge` and the long side is rounded down.
 pub fn shortest_edge_size(width: u32, height: u32, edge: u32) -> (u64, u64) {
     let (w, h, edge) = (u64::from(width), u64::from(height), u64::from(edge));
-    if w <= h {
-        (edge, edge * h / w.max(1))
-    } else {
-        (edge * w / h.max(1), edge)
-    }
+    if w <= h { (edge, edge * h / w.max(1)) } else { (edge * w / h.max(1), edge) }
 }
 
 /// The whole picture at `width` x `height`, as Pillow's `Image.resize((w, h), BICUBIC)` gives it.
@@ -65,19 +61,10 @@ pub fn resize_bicubic(
     let bytes = width.saturating_mul(height).saturating_mul(3);
     if bytes == 0 {
         let value = format!("{width}x{height}");
-        return Err(Error::Option {
-            option: "size",
-            value,
-            expected: "both sides at least 1",
-        });
+        return Err(Error::Option { option: "size", value, expected: "both sides at least 1" });
     }
     if bytes > limit {
-        return Err(Error::ResizeTooLarge {
-            width,
-            height,
-            bytes,
-            limit,
-        });
+        return Err(Error::ResizeTooLarge { width, height, bytes, limit });
     }
     let columns: Vec<u64> = (0..width).collect();
     let rows: Vec<u64> = (0..height).collect();
@@ -100,9 +87,8 @@ pub(super) fn bicubic_at(
     let across = Taps::bicubic(u64::from(image.width()), size.0, columns);
     let used = down.inputs.iter().cloned().flatten();
     let row_bytes = image.width() as usize * 3;
-    let used: Vec<&[u8]> = used
-        .map(|y| &image.data()[y * row_bytes..(y + 1) * row_bytes])
-        .collect();
+    let used: Vec<&[u8]> =
+        used.map(|y| &image.data()[y * row_bytes..(y + 1) * row_bytes]).collect();
     if order.is_vertical_first(image.size(), size) {
         let strip = down.apply_vertically(&used);
         across.apply_horizontally(&lines(&strip, row_bytes))
@@ -131,12 +117,7 @@ impl Taps {
     /// Taps of the ascending outputs `wanted` of an axis of `n_in` samples resized to `n_out`.
     fn bicubic(n_in: u64, n_out: u64, wanted: &[u64]) -> Self {
         let (inputs, first, weights) = (Vec::new(), Vec::new(), Vec::new());
-        let mut taps = Self {
-            inputs,
-            first,
-            bounds: vec![0],
-            weights,
-        };
+        let mut taps = Self { inputs, first, bounds: vec![0], weights };
         let mut exact = Vec::new();
         let mut skipped = 0;
         for &i in wanted {
@@ -178,10 +159,7 @@ impl Taps {
 
     /// Position of the first input sample and weights of output `i`.
     fn of(&self, i: usize) -> (usize, &[i32]) {
-        (
-            self.first[i],
-            &self.weights[self.bounds[i]..self.bounds[i + 1]],
-        )
+        (self.first[i], &self.weights[self.bounds[i]..self.bounds[i + 1]])
     }
 
     /// Resamples each of `rows`; returns ggml order [3, self.len(), rows] (PyTorch [rows, n, 3]).
@@ -227,9 +205,7 @@ impl Taps {
 
 /// Spreads the `used` pixels of a row over lane `lane` of a block laid out as [sample][lane].
 fn load_lane(row: &[u8], used: &[Range<usize>], block: &mut [u8], lane: usize) {
-    let samples = used
-        .iter()
-        .flat_map(|pixels| &row[pixels.start * 3..pixels.end * 3]);
+    let samples = used.iter().flat_map(|pixels| &row[pixels.start * 3..pixels.end * 3]);
     for (cell, &sample) in block.chunks_exact_mut(LANES).zip(samples) {
         cell[lane] = sample;
     }
@@ -258,11 +234,7 @@ fn to_u8(sum: i32) -> u8 {
 /// Rounds half away from zero, by truncation towards zero as C's cast does.
 fn to_fixed(weight: f64) -> i32 {
     let scaled = weight * f64::from(1 << WEIGHT_BITS);
-    (if weight < 0.0 {
-        scaled - 0.5
-    } else {
-        scaled + 0.5
-    }) as i32
+    (if weight < 0.0 { scaled - 0.5 } else { scaled + 0.5 }) as i32
 }
 
 /// Normalised weights of output `i`; returns the index of the first input sample.
@@ -354,12 +326,7 @@ mod tests {
             let image = noise(side(most) as u32, side(most) as u32, round);
             let (w, h) = (side(120), side(120));
             let fast = resize_bicubic(&image, w, h, HORIZONTAL).unwrap();
-            assert_eq!(
-                fast.data(),
-                plain_bicubic(&image, w, h),
-                "{:?} -> {w}x{h}",
-                image.size()
-            );
+            assert_eq!(fast.data(), plain_bicubic(&image, w, h), "{:?} -> {w}x{h}", image.size());
         }
     }
 
@@ -371,10 +338,7 @@ mod tests {
         let some = bicubic_at(&image, (300, 50), &columns, &rows, HORIZONTAL);
         for (k, sample) in some.iter().enumerate() {
             let (y, x, c) = (rows[k / 15], columns[k / 3 % 5], k % 3);
-            assert_eq!(
-                *sample,
-                whole.data()[(y as usize * 300 + x as usize) * 3 + c]
-            );
+            assert_eq!(*sample, whole.data()[(y as usize * 300 + x as usize) * 3 + c]);
         }
     }
 
@@ -403,9 +367,7 @@ mod tests {
 
     #[test]
     fn extreme_contrast_clamps_instead_of_wrapping() {
-        let data = (0..64 * 64)
-            .flat_map(|k| [if k % 2 == 0 { 255 } else { 0 }; 3])
-            .collect();
+        let data = (0..64 * 64).flat_map(|k| [if k % 2 == 0 { 255 } else { 0 }; 3]).collect();
         let image = RgbImage8::new(64, 64, data).unwrap();
         let resized = resize_bicubic(&image, 224, 224, HORIZONTAL).unwrap();
         assert_eq!(resized.data(), plain_bicubic(&image, 224, 224));
@@ -416,9 +378,6 @@ mod tests {
         let image = noise(30_000, 1, 3);
         let error = resize_bicubic(&image, 6_720_000, 224, HORIZONTAL).unwrap_err();
         assert!(matches!(error, Error::ResizeTooLarge { .. }), "{error}");
-        assert!(matches!(
-            resize_bicubic(&image, 0, 5, HORIZONTAL),
-            Err(Error::Option { .. })
-        ));
+        assert!(matches!(resize_bicubic(&image, 0, 5, HORIZONTAL), Err(Error::Option { .. })));
     }
 }

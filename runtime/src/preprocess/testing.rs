@@ -27,9 +27,7 @@ impl Rng {
 /// A picture of uniform noise.
 pub(crate) fn noise(width: u32, height: u32, seed: u64) -> RgbImage8 {
     let mut rng = Rng::new(seed);
-    let data = (0..width as usize * height as usize * 3)
-        .map(|_| rng.next() as u8)
-        .collect();
+    let data = (0..width as usize * height as usize * 3).map(|_| rng.next() as u8).collect();
     RgbImage8::new(width, height, data).unwrap()
 }
 
@@ -40,10 +38,7 @@ fn checksum(bytes: &[u8]) -> String {
 }
 
 fn bicubic(image: &RgbImage8, width: u32, height: u32, order: PassOrder) -> Vec<u8> {
-    resize_bicubic(image, width.into(), height.into(), order)
-        .unwrap()
-        .data()
-        .to_vec()
+    resize_bicubic(image, width.into(), height.into(), order).unwrap().data().to_vec()
 }
 
 type Case = (String, u64, u32, u32, u32, u32, String);
@@ -61,11 +56,7 @@ fn resizers_meet_the_recorded_checksums() {
             "bicubic 13" => bicubic(&image, new_w, new_h, PassOrder::Pillow13),
             _ => resize_linear_u8(&image, new_w),
         };
-        assert_eq!(
-            checksum(&result),
-            expected,
-            "{filter} {w}x{h} -> {new_w}x{new_h}"
-        );
+        assert_eq!(checksum(&result), expected, "{filter} {w}x{h} -> {new_w}x{new_h}");
     }
 }
 

@@ -74,28 +74,16 @@ impl Detokenizer {
     /// A decoder for a model of the given special tokens; `dummy_prefix` says whether its
     /// vocabulary puts a blank in front of text, as that of LLaMA does.
     pub fn new(tokens: &SpecialTokens, dummy_prefix: bool) -> Self {
-        let silent: HashSet<i32> = [
-            Some(tokens.bos),
-            Some(tokens.eos),
-            Some(tokens.unk),
-            tokens.pad,
-        ]
-        .into_iter()
-        .flatten()
-        .map(|id| id as i32)
-        .collect();
+        let silent: HashSet<i32> =
+            [Some(tokens.bos), Some(tokens.eos), Some(tokens.unk), tokens.pad]
+                .into_iter()
+                .flatten()
+                .map(|id| id as i32)
+                .collect();
         let added = tokens.split.iter().map(|t| (t.id as i32, t.text.clone()));
         let literal = added.filter(|(id, _)| !silent.contains(id)).collect();
         let (text, pending) = (String::new(), Vec::new());
-        Self {
-            silent,
-            literal,
-            dummy_prefix,
-            text,
-            pending,
-            run: None,
-            begun: false,
-        }
+        Self { silent, literal, dummy_prefix, text, pending, run: None, begun: false }
     }
 
     /// Takes the next token.
@@ -113,9 +101,7 @@ impl Detokenizer {
             self.text += &literal;
             return Ok(());
         }
-        let piece = vocabulary
-            .piece(id)
-            .map_err(|source| Error::Decode { id, source })?;
+        let piece = vocabulary.piece(id).map_err(|source| Error::Decode { id, source })?;
         let mut run = self.run.take().unwrap_or_else(|| self.begin_run());
         match piece {
             Piece::Byte(byte) => self.push_byte(byte),
@@ -146,11 +132,7 @@ impl Detokenizer {
 
     fn begin_run(&mut self) -> Run {
         self.separate();
-        Run {
-            start: self.text.len(),
-            at_start: self.dummy_prefix,
-            blank_seen: false,
-        }
+        Run { start: self.text.len(), at_start: self.dummy_prefix, blank_seen: false }
     }
 
     fn push_text(&mut self, piece: &str, run: &mut Run) {
@@ -158,15 +140,10 @@ impl Detokenizer {
         if run.blank_seen || self.text.len() > run.start {
             run.at_start = false;
         }
-        let stripped = if run.at_start {
-            piece.strip_prefix(BLANK)
-        } else {
-            None
-        };
+        let stripped = if run.at_start { piece.strip_prefix(BLANK) } else { None };
         run.blank_seen = stripped.is_some();
         let piece = stripped.unwrap_or(piece);
-        self.text
-            .extend(piece.chars().map(|c| if c == BLANK { ' ' } else { c }));
+        self.text.extend(piece.chars().map(|c| if c == BLANK { ' ' } else { c }));
     }
 
     fn push_byte(&mut self, byte: u8) {
@@ -202,8 +179,7 @@ mod tests {
 
     fn decoded(ids: &[i32]) -> (String, String) {
         let mut decoder = Detokenizer::new(&special_tokens(), true);
-        ids.iter()
-            .for_each(|&id| decoder.push(id, &Vocabulary).unwrap());
+        ids.iter().for_each(|&id| decoder.push(id, &Vocabulary).unwrap());
         (decoder.text().to_owned(), decoder.full_text())
     }
 
@@ -225,11 +201,7 @@ mod tests {
         ];
         for (ids, expected) in cases {
             let (text, full) = decoded(ids);
-            assert_eq!(
-                (text.as_str(), full.as_str()),
-                (expected, expected),
-                "{ids:?}"
-            );
+            assert_eq!((text.as_str(), full.as_str()), (expected, expected), "{ids:?}");
         }
     }
 
@@ -250,10 +222,7 @@ mod tests {
     fn unknown_ids_are_errors() {
         let mut decoder = Detokenizer::new(&special_tokens(), true);
         let error = decoder.push(999_999, &Vocabulary).unwrap_err();
-        assert!(
-            matches!(error, Error::Decode { id: 999_999, .. }),
-            "{error}"
-        );
+        assert!(matches!(error, Error::Decode { id: 999_999, .. }), "{error}");
     }
 
     #[test]

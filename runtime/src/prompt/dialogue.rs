@@ -71,33 +71,16 @@ impl<B> Dialogue<B> {
         if let Some(text) = self.reserved.iter().find(|r| question.contains(r.as_str())) {
             return Err(Error::ReservedText { text: text.clone() });
         }
-        let Rewritten {
-            text,
-            regions,
-            names,
-        } = rewrite(strip(question), &self.seen);
+        let Rewritten { text, regions, names } = rewrite(strip(question), &self.seen);
         if regions.len() != new_boxes.len() {
-            return Err(Error::BoxCount {
-                regions,
-                boxes: new_boxes.len(),
-            });
+            return Err(Error::BoxCount { regions, boxes: new_boxes.len() });
         }
         if self.turns.is_empty() && new_boxes.is_empty() {
             return Err(Error::NoBox);
         }
-        let text = if text.is_empty() {
-            EMPTY_QUESTION.into()
-        } else {
-            text
-        };
-        self.turns.push(Turn {
-            role: Role::Human,
-            text,
-        });
-        self.pending = Some(Pending {
-            names: names.clone(),
-            n_boxes: new_boxes.len(),
-        });
+        let text = if text.is_empty() { EMPTY_QUESTION.into() } else { text };
+        self.turns.push(Turn { role: Role::Human, text });
+        self.pending = Some(Pending { names: names.clone(), n_boxes: new_boxes.len() });
         self.seen.extend(names);
         self.boxes.extend(new_boxes);
         Ok(())
@@ -110,10 +93,7 @@ impl<B> Dialogue<B> {
     pub fn answer(&mut self, text: &str) -> Result<(), Error> {
         self.pending.take().ok_or(Error::NoQuestion)?;
         let text = remove_all(remove_role(text), &self.reserved);
-        self.turns.push(Turn {
-            role: Role::Assistant,
-            text,
-        });
+        self.turns.push(Turn { role: Role::Assistant, text });
         Ok(())
     }
 

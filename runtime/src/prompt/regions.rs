@@ -22,11 +22,7 @@ pub(super) struct Rewritten {
 /// Rewrites a question, given the names that earlier questions introduced.
 pub(super) fn rewrite(question: &str, seen: &BTreeSet<String>) -> Rewritten {
     let (text, regions, names) = (String::new(), Vec::new(), BTreeSet::new());
-    let mut out = Rewritten {
-        text,
-        regions,
-        names,
-    };
+    let mut out = Rewritten { text, regions, names };
     let mut rest = question;
     while let Some(at) = rest.find('<') {
         out.text += &rest[..at];
@@ -61,11 +57,7 @@ impl Rewritten {
 /// The tag that `text` begins with, and the region's name; that of `<>` is empty.
 fn parse_tag(text: &str) -> Option<(&str, String)> {
     // Ends at the first other character, so that a text of many `<` takes linear time.
-    let length = text
-        .bytes()
-        .skip(1)
-        .take_while(u8::is_ascii_alphanumeric)
-        .count();
+    let length = text.bytes().skip(1).take_while(u8::is_ascii_alphanumeric).count();
     let (tag, inner) = (text.get(..length + 2)?, text.get(1..length + 1)?);
     let digits = inner.strip_prefix("region").unwrap_or(inner);
     let named = !inner.is_empty();
@@ -73,11 +65,7 @@ fn parse_tag(text: &str) -> Option<(&str, String)> {
     if !tag.ends_with('>') || !numbered {
         return None;
     }
-    let name = if named {
-        format!("region{digits}")
-    } else {
-        String::new()
-    };
+    let name = if named { format!("region{digits}") } else { String::new() };
     Some((tag, name))
 }
 
@@ -94,16 +82,8 @@ mod tests {
     #[test]
     fn every_form_is_rewritten() {
         let cases = [
-            (
-                "What is <region1> doing?",
-                "What is region1 <bbox> doing?",
-                1,
-            ),
-            (
-                "<region2> or <region1>?",
-                "region2 <bbox> or region1 <bbox>?",
-                2,
-            ),
+            ("What is <region1> doing?", "What is region1 <bbox> doing?", 1),
+            ("<region2> or <region1>?", "region2 <bbox> or region1 <bbox>?", 2),
             ("<7> and <>", "region7 <bbox> and <bbox>", 2),
             ("<region1><region1>", "region1 <bbox>region1 <bbox>", 2),
             ("<region007>", "region007 <bbox>", 1),
@@ -125,9 +105,6 @@ mod tests {
             rewritten("Is <region1> <region2>?", &["region1"]).0,
             "Is region1 region2 <bbox>?"
         );
-        assert_eq!(
-            rewritten("<1> <01>", &["region1"]),
-            ("region1 region01 <bbox>".into(), 1)
-        );
+        assert_eq!(rewritten("<1> <01>", &["region1"]), ("region1 region01 <bbox>".into(), 1));
     }
 }

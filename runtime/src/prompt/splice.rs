@@ -40,10 +40,7 @@ pub fn splice(
     });
     let slots = slots.collect();
     if region as usize != n_boxes {
-        return Err(Error::RegionCount {
-            tokens: region as usize,
-            boxes: n_boxes,
-        });
+        return Err(Error::RegionCount { tokens: region as usize, boxes: n_boxes });
     }
     Ok(slots)
 }
@@ -53,20 +50,13 @@ fn check_image_run(ids: &[i32], tokens: &SpecialTokens, expected: usize) -> Resu
     let [starts, patches, ends] = [tokens.im_start, tokens.im_patch, tokens.im_end].map(count);
     let start = ids.iter().position(|&i| i == tokens.im_start as i32);
     let end = ids.iter().position(|&i| i == tokens.im_end as i32);
-    let run = start
-        .zip(end)
-        .and_then(|(start, end)| ids.get(start + 1..end));
+    let run = start.zip(end).and_then(|(start, end)| ids.get(start + 1..end));
     // As many patches as there should be, all of them between the two marks.
     let whole = run.is_some_and(|run| {
         run.len() == expected && run.iter().all(|&i| i == tokens.im_patch as i32)
     });
     if !whole || (starts, patches, ends) != (1, expected, 1) {
-        return Err(Error::ImageRun {
-            expected,
-            starts,
-            patches,
-            ends,
-        });
+        return Err(Error::ImageRun { expected, starts, patches, ends });
     }
     Ok(())
 }
@@ -107,10 +97,7 @@ mod tests {
             &[START, PATCH, PATCH, END, START, PATCH, PATCH, END],
         ];
         for ids in cases {
-            assert!(
-                matches!(spliced(ids, 2, 0), Err(Error::ImageRun { .. })),
-                "{ids:?}"
-            );
+            assert!(matches!(spliced(ids, 2, 0), Err(Error::ImageRun { .. })), "{ids:?}");
         }
     }
 
@@ -120,10 +107,7 @@ mod tests {
         assert!(spliced(&ids, 1, 1).is_ok());
         for boxes in [0, 2] {
             let error = spliced(&ids, 1, boxes).unwrap_err();
-            assert!(
-                matches!(error, Error::RegionCount { tokens: 1, .. }),
-                "{error}"
-            );
+            assert!(matches!(error, Error::RegionCount { tokens: 1, .. }), "{error}");
         }
     }
 }

@@ -24,9 +24,7 @@ fn trim_answer(text: &str) -> &str {
 
 /// The text without any `Assistant:` and the blank behind it.
 pub(super) fn remove_role(text: &str) -> String {
-    ROLES
-        .iter()
-        .fold(text.to_owned(), |text, role| text.replace(role, ""))
+    ROLES.iter().fold(text.to_owned(), |text, role| text.replace(role, ""))
 }
 
 /// What one more token adds to an answer.
@@ -57,13 +55,7 @@ impl AnswerStream {
     /// A stream that decodes with `decoder`, which must be fresh.
     pub fn new(decoder: Detokenizer) -> Self {
         let filters = ROLES.map(Remover::new);
-        Self {
-            decoder,
-            n_tokens: 0,
-            searched: 0,
-            released: 0,
-            filters,
-        }
+        Self { decoder, n_tokens: 0, searched: 0, released: 0, filters }
     }
 
     /// Takes the next generated token.
@@ -78,17 +70,11 @@ impl AnswerStream {
         self.decoder.push(id, vocabulary)?;
         self.n_tokens += 1;
         if self.n_tokens > 1 && self.find_stop() {
-            return Ok(AnswerStep {
-                text: String::new(),
-                stop: true,
-            });
+            return Ok(AnswerStep { text: String::new(), stop: true });
         }
         let text = self.decoder.text();
         let end = certain_len(text);
-        Ok(AnswerStep {
-            text: self.release(end),
-            stop: false,
-        })
+        Ok(AnswerStep { text: self.release(end), stop: false })
     }
 
     /// Ends the answer and returns what was held back.
@@ -116,9 +102,7 @@ impl AnswerStream {
 
     fn find_stop(&mut self) -> bool {
         let text = self.decoder.text().as_bytes();
-        let found = text[self.searched..]
-            .windows(STOP.len())
-            .any(|w| w == STOP.as_bytes());
+        let found = text[self.searched..].windows(STOP.len()).any(|w| w == STOP.as_bytes());
         self.searched = text.len().saturating_sub(STOP.len() - 1);
         found
     }
@@ -140,10 +124,7 @@ impl AnswerStream {
 /// Length of the text in front of whatever the end of the answer may yet cut off: white space, a
 /// stop string or its beginning, and white space before that.
 fn certain_len(text: &str) -> usize {
-    text.trim_end_matches(is_space)
-        .trim_end_matches('#')
-        .trim_end_matches(is_space)
-        .len()
+    text.trim_end_matches(is_space).trim_end_matches('#').trim_end_matches(is_space).len()
 }
 
 /// Removes a string from a text that comes in parts.
@@ -156,10 +137,7 @@ struct Remover {
 
 impl Remover {
     fn new(pattern: &'static str) -> Self {
-        Self {
-            pattern,
-            held: String::new(),
-        }
+        Self { pattern, held: String::new() }
     }
 
     fn push(&mut self, text: &str) -> String {
@@ -170,9 +148,7 @@ impl Remover {
             self.held.drain(..at + self.pattern.len());
         }
         let mut lengths = (1..self.pattern.len()).rev();
-        let kept = lengths
-            .find(|&n| self.held.ends_with(&self.pattern[..n]))
-            .unwrap_or(0);
+        let kept = lengths.find(|&n| self.held.ends_with(&self.pattern[..n])).unwrap_or(0);
         out.extend(self.held.drain(..self.held.len() - kept));
         out
     }
@@ -206,13 +182,7 @@ mod tests {
 
     #[test]
     fn uncertain_ends_are_held_back() {
-        let cases = [
-            ("a b ", "a b"),
-            ("a #", "a"),
-            ("a# ", "a"),
-            ("a#b", "a#b"),
-            ("\n##", ""),
-        ];
+        let cases = [("a b ", "a b"), ("a #", "a"), ("a# ", "a"), ("a#b", "a#b"), ("\n##", "")];
         for (text, certain) in cases {
             assert_eq!(&text[..certain_len(text)], certain, "{text:?}");
         }

@@ -5,29 +5,11 @@ use gpt4roi_models::hparams::{SpecialTokens, SplitToken};
 
 /// Special tokens numbered like the published ones, from 100 on.
 pub(crate) fn special_tokens() -> SpecialTokens {
-    let added = [
-        "[PAD]",
-        "<im_patch>",
-        "<bbox>",
-        "<point>",
-        "<im_start>",
-        "<im_end>",
-    ];
-    let token = |text: &str, id, strip| SplitToken {
-        text: text.into(),
-        id,
-        strip,
-    };
-    let mut split: Vec<SplitToken> = added
-        .iter()
-        .zip(100..)
-        .map(|(text, id)| token(text, id, true))
-        .collect();
-    split.extend([
-        token("<unk>", 0, false),
-        token("<s>", 1, false),
-        token("</s>", 2, false),
-    ]);
+    let added = ["[PAD]", "<im_patch>", "<bbox>", "<point>", "<im_start>", "<im_end>"];
+    let token = |text: &str, id, strip| SplitToken { text: text.into(), id, strip };
+    let mut split: Vec<SplitToken> =
+        added.iter().zip(100..).map(|(text, id)| token(text, id, true)).collect();
+    split.extend([token("<unk>", 0, false), token("<s>", 1, false), token("</s>", 2, false)]);
     SpecialTokens {
         im_patch: 101,
         im_start: 104,

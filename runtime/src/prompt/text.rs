@@ -16,10 +16,7 @@ mod tests {
 
     #[test]
     fn strips_what_python_strips() {
-        assert_eq!(
-            strip("\u{1c}\u{3000}\u{85} \u{a0}a b\n\u{2028}\u{1f}"),
-            "a b"
-        );
+        assert_eq!(strip("\u{1c}\u{3000}\u{85} \u{a0}a b\n\u{2028}\u{1f}"), "a b");
         assert_eq!(strip("\u{200b}a\u{feff}"), "\u{200b}a\u{feff}");
     }
 }

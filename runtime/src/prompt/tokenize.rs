@@ -55,10 +55,7 @@ pub fn tokenize(
         }
     }
     if ids.len() > limit {
-        return Err(Error::TooLong {
-            tokens: ids.len(),
-            limit,
-        });
+        return Err(Error::TooLong { tokens: ids.len(), limit });
     }
     Ok(ids)
 }
@@ -78,9 +75,8 @@ fn split<'a>(text: &'a str, table: &'a [SplitToken]) -> Vec<Part<'a>> {
     let (mut begin, mut at) = (0, 0);
     let mut strip_start = false;
     while at < text.len() {
-        let Some(token) = table
-            .iter()
-            .find(|t| text.as_bytes()[at..].starts_with(t.text.as_bytes()))
+        let Some(token) =
+            table.iter().find(|t| text.as_bytes()[at..].starts_with(t.text.as_bytes()))
         else {
             at += 1;
             continue;
@@ -95,16 +91,8 @@ fn split<'a>(text: &'a str, table: &'a [SplitToken]) -> Vec<Part<'a>> {
 }
 
 fn push_plain<'a>(parts: &mut Vec<Part<'a>>, piece: &'a str, strip_start: bool, strip_end: bool) {
-    let piece = if strip_start {
-        piece.trim_start_matches(is_space)
-    } else {
-        piece
-    };
-    let piece = if strip_end {
-        piece.trim_end_matches(is_space)
-    } else {
-        piece
-    };
+    let piece = if strip_start { piece.trim_start_matches(is_space) } else { piece };
+    let piece = if strip_end { piece.trim_end_matches(is_space) } else { piece };
     if !piece.is_empty() {
         parts.push(Part::Plain(piece));
     }
@@ -149,11 +137,7 @@ mod tests {
 
     #[test]
     fn the_longest_string_wins() {
-        let token = |text: &str, id| SplitToken {
-            text: text.into(),
-            id,
-            strip: false,
-        };
+        let token = |text: &str, id| SplitToken { text: text.into(), id, strip: false };
         let table = [token("<a>", 1), token("<a><b>", 2)];
         assert_eq!(
             split("<a><b><a>", &table),
@@ -165,36 +149,16 @@ mod tests {
     fn ids_come_in_order_behind_the_first() {
         let tokens = special_tokens();
         let encoder = |piece: &str| -> Result<Vec<i32>, BoxError> { Ok(vec![piece.len() as i32]) };
-        let ids = tokenize(
-            "The <im_start><im_patch><im_end> abcde",
-            &tokens,
-            &encoder,
-            9,
-        )
-        .unwrap();
+        let ids = tokenize("The <im_start><im_patch><im_end> abcde", &tokens, &encoder, 9).unwrap();
         assert_eq!(ids, [1, 3, 104, 101, 105, 5]);
         let error = tokenize("a<bbox>b", &tokens, &encoder, 3).unwrap_err();
-        assert!(
-            matches!(
-                error,
-                Error::TooLong {
-                    tokens: 4,
-                    limit: 3
-                }
-            ),
-            "{error}"
-        );
+        assert!(matches!(error, Error::TooLong { tokens: 4, limit: 3 }), "{error}");
     }
 
     #[test]
     fn a_failing_encoder_is_reported_with_its_text() {
         let encoder = |_: &str| -> Result<Vec<i32>, BoxError> { Err("no such thing".into()) };
-        let error = tokenize("abc<bbox>", &special_tokens(), &encoder, 9)
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.contains("abc") && error.contains("no such thing"),
-            "{error}"
-        );
+        let error = tokenize("abc<bbox>", &special_tokens(), &encoder, 9).unwrap_err().to_string();
+        assert!(error.contains("abc") && error.contains("no such thing"), "{error}");
     }
 }

@@ -19,11 +19,7 @@ pub(super) fn exchange<'g>(g: &Builder<'g>, maps: &[Tensor<'g>]) -> Vec<Tensor<'
         let coarse = g.slice(maps[(l + 1).min(last)], 2, c - q, q);
         let fine = g.slice(maps[l.saturating_sub(1)], 2, c - 2 * q, q);
         let kept = g.slice(own, 2, 0, c - 2 * q);
-        let borrowed = g.concat(
-            g.resize_aligned(coarse, w, h),
-            g.resize_aligned(fine, w, h),
-            2,
-        );
+        let borrowed = g.concat(g.resize_aligned(coarse, w, h), g.resize_aligned(fine, w, h), 2);
         g.concat(kept, borrowed, 2)
     });
     exchanged.collect()

@@ -18,9 +18,7 @@ use gpt4roi_models::names::gguf;
 pub(super) fn coords(grid: usize) -> Vec<f32> {
     let step = 2.0 / (grid.max(2) - 1) as f64;
     let at = |i: usize| (-1.0 + i as f64 * step) as f32;
-    (0..grid * grid)
-        .flat_map(|i| [at(i % grid), at(i / grid)])
-        .collect()
+    (0..grid * grid).flat_map(|i| [at(i % grid), at(i / grid)]).collect()
 }
 
 /// The map of every level, `[S, S, C]`, finest first.

@@ -76,14 +76,7 @@ impl PyramidStage {
             Ok::<_, crate::Error>((coords_input, taps))
         })?;
         let coord_values = input::coords(hp.vision.grid() as usize);
-        Ok(PyramidStage {
-            graph,
-            coords,
-            coord_values,
-            taps,
-            states: states.clone(),
-            levels,
-        })
+        Ok(PyramidStage { graph, coords, coord_values, taps, states: states.clone(), levels })
     }
 
     /// The tensors that [`Pyramid::levels`] will hold.
@@ -98,17 +91,12 @@ impl PyramidStage {
         states: &HiddenStates,
         trace: Option<&mut Trace>,
     ) -> Result<Pyramid> {
-        assert!(
-            Arc::ptr_eq(&states.levels, &self.states),
-            "states of another vision stage"
-        );
+        assert!(Arc::ptr_eq(&states.levels, &self.states), "states of another vision stage");
         self.graph.set(self.coords, &self.coord_values)?;
         self.graph.run()?;
         if let Some(trace) = trace {
             self.taps.record(&self.graph, trace);
         }
-        Ok(Pyramid {
-            levels: self.levels.clone(),
-        })
+        Ok(Pyramid { levels: self.levels.clone() })
     }
 }

@@ -76,10 +76,7 @@ impl RegionStage {
         boxes: &[RoiBox],
         mut trace: Option<&mut Trace>,
     ) -> Result<RegionTokens> {
-        assert!(
-            Arc::ptr_eq(&pyramid.levels, &self.pyramid),
-            "maps of another pyramid stage"
-        );
+        assert!(Arc::ptr_eq(&pyramid.levels, &self.pyramid), "maps of another pyramid stage");
         let mut tokens = RegionTokens::default();
         let mut embeds = Vec::new();
         for chunk in boxes.chunks(MAX_PER_RUN) {
@@ -132,15 +129,7 @@ impl RegionStage {
                 let embeds = g.output(embeds, "region_embed");
                 Ok::<_, crate::Error>((boxes_input, rois, embeds, taps))
             })?;
-        Ok(RegionGraph {
-            n_regions,
-            graph,
-            boxes,
-            rois,
-            embeds,
-            taps,
-            side,
-        })
+        Ok(RegionGraph { n_regions, graph, boxes, rois, embeds, taps, side })
     }
 }
 

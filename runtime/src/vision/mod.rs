@@ -48,9 +48,8 @@ impl Vision {
         weights: &Arc<TensorSet>,
     ) -> Result<Vision> {
         let (d, n) = (hp.vision.n_embd as usize, hp.vision.n_positions() as usize);
-        let shapes: Vec<_> = (0..hp.region.taps.len())
-            .map(|l| (state_name(l), vec![d, n]))
-            .collect();
+        let shapes: Vec<_> =
+            (0..hp.region.taps.len()).map(|l| (state_name(l), vec![d, n])).collect();
         let levels = slots(backend, &shapes)?;
         let max_nodes = (hp.region.last_tap() as usize + 2) * NODES_PER_BLOCK;
         let (graph, (pixels, image_embeds)) = Graph::build("vision", backend, max_nodes, |g| {
@@ -69,13 +68,7 @@ impl Vision {
             let image = w.linear(patches, gguf::IMAGE_PROJECTOR)?;
             Ok::<_, crate::Error>((input, g.output(image, "image_embed")))
         })?;
-        Ok(Vision {
-            graph,
-            pixels,
-            image_embeds,
-            levels,
-            n_embd: d,
-        })
+        Ok(Vision { graph, pixels, image_embeds, levels, n_embd: d })
     }
 
     /// The tensors that [`HiddenStates::levels`] will hold.
@@ -96,18 +89,12 @@ impl Vision {
         if let Some(trace) = trace {
             let [n_embd, ..] = self.graph.output_ne(self.image_embeds);
             trace.record("image_embed", n_embd, image_embeds.clone());
-            for name in (0..)
-                .map(state_name)
-                .take_while(|name| self.levels.contains(name))
-            {
+            for name in (0..).map(state_name).take_while(|name| self.levels.contains(name)) {
                 let mut state = Vec::new();
                 self.levels.read(&name, &mut state);
                 trace.record(name, self.n_embd, state);
             }
         }
-        Ok(HiddenStates {
-            levels: self.levels.clone(),
-            image_embeds,
-        })
+        Ok(HiddenStates { levels: self.levels.clone(), image_embeds })
     }
 }

@@ -9,9 +9,6 @@ pub fn goldens() -> Option<PathBuf> {
     if root.is_dir() {
         return Some(root);
     }
-    println!(
-        "skip: no reference data at {} (set GPT4ROI_GOLDENS)",
-        root.display()
-    );
+    println!("skip: no reference data at {} (set GPT4ROI_GOLDENS)", root.display());
     None
 }

@@ -3,8 +3,8 @@
 use std::io::Cursor;
 
 use gpt4roi::preprocess::{
-    Error, MAX_FILE_BYTES, PreprocessMode, PreprocessOptions, RgbImage8, bicubic_step, decode,
-    load, load_from, run,
+    Error, MAX_FILE_BYTES, PassOrder, PreprocessMode, PreprocessOptions, RgbImage8, bicubic_step,
+    decode, load, load_from, run,
 };
 use image::codecs::jpeg::JpegEncoder;
 use image::codecs::png::PngEncoder;
@@ -20,10 +20,8 @@ const OPTIONS: PreprocessOptions = PreprocessOptions {
 /// Red rises to the right, green downwards, blue is fixed.
 fn gradient(width: u32, height: u32) -> DynamicImage {
     let at = |i: u32, n: u32| (i * 255 / n.max(2)) as u8;
-    image::RgbImage::from_fn(width, height, |x, y| {
-        image::Rgb([at(x, width), at(y, height), 40])
-    })
-    .into()
+    image::RgbImage::from_fn(width, height, |x, y| image::Rgb([at(x, width), at(y, height), 40]))
+        .into()
 }
 
 fn encode(image: &DynamicImage, format: ImageFormat) -> Vec<u8> {
@@ -45,12 +43,7 @@ fn lossless_formats_give_the_pixels_back() {
         assert_eq!(decoded.data(), image.as_bytes(), "{format:?}");
     }
     let decoded = decode("x", &encode(&image, ImageFormat::Jpeg)).unwrap();
-    let worst = decoded
-        .data()
-        .iter()
-        .zip(image.as_bytes())
-        .map(|(a, b)| a.abs_diff(*b))
-        .max();
+    let worst = decoded.data().iter().zip(image.as_bytes()).map(|(a, b)| a.abs_diff(*b)).max();
     assert!(worst.unwrap() < 40, "{worst:?}");
 }
 
@@ -85,19 +78,11 @@ fn sixteen_bits_keep_their_high_byte() {
 /// A PNG of two palette indices, assembled by hand: the encoder at hand writes none.
 fn palette_png() -> Vec<u8> {
     let mut bytes = b"\x89PNG\r\n\x1a\n".to_vec();
-    chunk(
-        &mut bytes,
-        b"IHDR",
-        &[0, 0, 0, 2, 0, 0, 0, 1, 8, 3, 0, 0, 0],
-    );
+    chunk(&mut bytes, b"IHDR", &[0, 0, 0, 2, 0, 0, 0, 1, 8, 3, 0, 0, 0]);
     chunk(&mut bytes, b"PLTE", &[1, 2, 3, 250, 251, 252]);
     chunk(&mut bytes, b"tRNS", &[0]);
     // One stored deflate block: filter byte 0, then the indices 1 and 0.
-    chunk(
-        &mut bytes,
-        b"IDAT",
-        &[0x78, 1, 1, 3, 0, 0xFC, 0xFF, 0, 1, 0, 0, 5, 0, 2],
-    );
+    chunk(&mut bytes, b"IDAT", &[0x78, 1, 1, 3, 0, 0xFC, 0xFF, 0, 1, 0, 0, 5, 0, 2]);
     chunk(&mut bytes, b"IEND", &[]);
     bytes
 }
@@ -114,11 +99,7 @@ fn chunk(bytes: &mut Vec<u8>, kind: &[u8; 4], data: &[u8]) {
 fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0, |crc, &byte| {
         let step = |c: u32, _| {
-            if c & 1 == 1 {
-                0xEDB8_8320 ^ (c >> 1)
-            } else {
-                c >> 1
-            }
+            if c & 1 == 1 { 0xEDB8_8320 ^ (c >> 1) } else { c >> 1 }
         };
         (0..8).fold(crc ^ u32::from(byte), step)
     })
@@ -154,9 +135,7 @@ fn exif_orientation_is_applied() {
         let mut bytes = Vec::new();
         let mut encoder = PngEncoder::new(&mut bytes);
         encoder.set_exif_metadata(exif(orientation)).unwrap();
-        encoder
-            .write_image(&[1, 2, 3, 4, 5, 6], 3, 2, ExtendedColorType::L8)
-            .unwrap();
+        encoder.write_image(&[1, 2, 3, 4, 5, 6], 3, 2, ExtendedColorType::L8).unwrap();
         let decoded = decode("x", &bytes).unwrap();
         assert_eq!(decoded.size(), size, "orientation {orientation}");
         let grey: Vec<u8> = decoded.data().chunks_exact(3).map(|p| p[0]).collect();
@@ -182,12 +161,8 @@ fn exif_of_a_jpeg_turns_it() {
 fn unreadable_exif_counts_as_upright() {
     let mut bytes = Vec::new();
     let mut encoder = PngEncoder::new(&mut bytes);
-    encoder
-        .set_exif_metadata(b"not exif at all".to_vec())
-        .unwrap();
-    encoder
-        .write_image(&[1, 2, 3, 4, 5, 6], 3, 2, ExtendedColorType::L8)
-        .unwrap();
+    encoder.set_exif_metadata(b"not exif at all".to_vec()).unwrap();
+    encoder.write_image(&[1, 2, 3, 4, 5, 6], 3, 2, ExtendedColorType::L8).unwrap();
     assert_eq!(decode("x", &bytes).unwrap().size(), (3, 2));
 }
 
@@ -207,12 +182,7 @@ fn unusable_files_are_named() {
 #[test]
 fn truncated_files_are_errors() {
     let image = gradient(64, 48);
-    for format in [
-        ImageFormat::Png,
-        ImageFormat::WebP,
-        ImageFormat::Bmp,
-        ImageFormat::Jpeg,
-    ] {
+    for format in [ImageFormat::Png, ImageFormat::WebP, ImageFormat::Bmp, ImageFormat::Jpeg] {
         let bytes = encode(&image, format);
         for keep in [12, bytes.len() / 4, bytes.len() / 2, bytes.len() - 40] {
             let result = decode("cut", &bytes[..keep]);
@@ -235,18 +205,11 @@ fn a_jpeg_with_a_tail_is_complete() {
 fn a_bomb_is_refused_by_its_header() {
     let mut bytes = b"\x89PNG\r\n\x1a\n".to_vec();
     let side = 60_000u32.to_be_bytes();
-    chunk(
-        &mut bytes,
-        b"IHDR",
-        &[&side[..], &side[..], &[8, 2, 0, 0, 0]].concat(),
-    );
+    chunk(&mut bytes, b"IHDR", &[&side[..], &side[..], &[8, 2, 0, 0, 0]].concat());
     chunk(&mut bytes, b"IDAT", &[0x78, 1]);
     chunk(&mut bytes, b"IEND", &[]);
     let error = decode("bomb.png", &bytes).unwrap_err();
-    assert!(
-        matches!(error, Error::TooLarge { width: 60_000, .. }),
-        "{error}"
-    );
+    assert!(matches!(error, Error::TooLarge { width: 60_000, .. }), "{error}");
     assert!(error.to_string().contains("10800000000 bytes"), "{error}");
     const { assert!(MAX_FILE_BYTES == 1 << 30) };
 }
@@ -256,10 +219,7 @@ fn extreme_shapes_work() {
     for (width, height) in [(1, 1), (30_000, 1), (1, 30_000), (3, 1), (2, 3), (5, 3)] {
         let image = decode("x", &png(&gradient(width, height))).unwrap();
         let pixels = run(&image, &OPTIONS).unwrap();
-        assert_eq!(
-            (pixels.data.len(), pixels.original),
-            (3 * 224 * 224, (width, height))
-        );
+        assert_eq!((pixels.data.len(), pixels.original), (3 * 224 * 224, (width, height)));
         assert!(pixels.data.iter().all(|v| v.is_finite() && v.abs() <= 2.0));
         assert!(
             pixels.data[2 * 224 * 224..]
@@ -271,7 +231,7 @@ fn extreme_shapes_work() {
     let row = &run(&wide, &OPTIONS).unwrap().data[..224];
     assert!(row.is_sorted(), "a gradient stays one");
     assert!(matches!(
-        bicubic_step(&wide, 224),
+        bicubic_step(&wide, 224, PassOrder::HorizontalFirst),
         Err(Error::ResizeTooLarge { .. })
     ));
 }
@@ -279,18 +239,10 @@ fn extreme_shapes_work() {
 #[test]
 fn training_mode_follows_its_own_formula() {
     let image = RgbImage8::new(1, 1, vec![255, 0, 51]).unwrap();
-    let options = PreprocessOptions {
-        mode: PreprocessMode::Training,
-        size: 2,
-        ..OPTIONS
-    };
+    let options = PreprocessOptions { mode: PreprocessMode::Training, size: 2, ..OPTIONS };
     let pixels = run(&image, &options).unwrap();
     let expected = [[2.0; 4], [-2.0; 4], [-1.2; 4]].concat();
-    let close = pixels
-        .data
-        .iter()
-        .zip(&expected)
-        .all(|(a, b): (&f32, &f32)| (a - b).abs() < 1e-6);
+    let close = pixels.data.iter().zip(&expected).all(|(a, b): (&f32, &f32)| (a - b).abs() < 1e-6);
     assert!(close, "{:?}", pixels.data);
 }
 
@@ -299,29 +251,14 @@ fn senseless_options_are_errors() {
     let image = RgbImage8::new(1, 1, vec![0; 3]).unwrap();
     for options in [
         PreprocessOptions { size: 0, ..OPTIONS },
-        PreprocessOptions {
-            size: u32::MAX,
-            ..OPTIONS
-        },
-        PreprocessOptions {
-            std: [1.0, 0.0, 1.0],
-            ..OPTIONS
-        },
-        PreprocessOptions {
-            mean: [0.0, f32::NAN, 0.0],
-            ..OPTIONS
-        },
+        PreprocessOptions { size: u32::MAX, ..OPTIONS },
+        PreprocessOptions { std: [1.0, 0.0, 1.0], ..OPTIONS },
+        PreprocessOptions { mean: [0.0, f32::NAN, 0.0], ..OPTIONS },
     ] {
         assert!(matches!(run(&image, &options), Err(Error::Option { .. })));
     }
-    assert!(matches!(
-        RgbImage8::new(0, 3, vec![]),
-        Err(Error::PixelCount { .. })
-    ));
-    assert!(matches!(
-        RgbImage8::new(2, 2, vec![0; 3]),
-        Err(Error::PixelCount { .. })
-    ));
+    assert!(matches!(RgbImage8::new(0, 3, vec![]), Err(Error::PixelCount { .. })));
+    assert!(matches!(RgbImage8::new(2, 2, vec![0; 3]), Err(Error::PixelCount { .. })));
 }
 
 /// Flips, cuts and overwrites bytes: whatever comes of it, it comes as a result.
@@ -330,27 +267,17 @@ fn damaged_files_never_panic() {
     let image = gradient(48, 33);
     let mut state = 7u64;
     let mut below = |most: usize| {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 33) as usize % most
     };
     let (mut good, mut bad) = (0, 0);
-    for format in [
-        ImageFormat::Png,
-        ImageFormat::WebP,
-        ImageFormat::Bmp,
-        ImageFormat::Jpeg,
-    ] {
+    for format in [ImageFormat::Png, ImageFormat::WebP, ImageFormat::Bmp, ImageFormat::Jpeg] {
         let whole = encode(&image, format);
         for round in 0..1500 {
             let mut bytes = whole.clone();
             // Half of the rounds aim at the header, where the sizes are.
-            let reach = if round % 2 == 0 {
-                bytes.len()
-            } else {
-                bytes.len().min(120)
-            };
+            let reach = if round % 2 == 0 { bytes.len() } else { bytes.len().min(120) };
             for _ in 0..=below(4) {
                 let at = below(reach);
                 bytes[at] ^= 1 << below(8);
@@ -366,10 +293,7 @@ fn damaged_files_never_panic() {
                 Err(error) => {
                     bad += 1;
                     let text = error.to_string();
-                    assert!(
-                        !text.contains("the decoder failed"),
-                        "{format:?} {round}: {text}"
-                    );
+                    assert!(!text.contains("the decoder failed"), "{format:?} {round}: {text}");
                 }
             }
         }

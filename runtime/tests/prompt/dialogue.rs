@@ -34,10 +34,7 @@ fn a_rejected_question_leaves_no_trace() {
 fn a_wrong_number_of_boxes_is_explained() {
     let message = |question: &str, boxes| empty().ask(question, boxes).unwrap_err().to_string();
     let text = message("What is <region3>?", vec![1, 2]);
-    assert!(
-        text.contains("1 new region(s) (<region3>) but 2 new box(es)"),
-        "{text}"
-    );
+    assert!(text.contains("1 new region(s) (<region3>) but 2 new box(es)"), "{text}");
     let text = message("What is this?", vec![1]);
     assert!(text.contains("no new region but 1 new box(es)"), "{text}");
     let text = message("Hello", vec![]);
@@ -47,13 +44,8 @@ fn a_wrong_number_of_boxes_is_explained() {
 #[test]
 fn short_forms_name_boxes_too() {
     let mut dialogue = empty();
-    dialogue
-        .ask("<1>, <> and <region3>", vec![1, 2, 3])
-        .unwrap();
-    assert_eq!(
-        tail(&dialogue),
-        "region1 <bbox>, <bbox> and region3 <bbox>\n### "
-    );
+    dialogue.ask("<1>, <> and <region3>", vec![1, 2, 3]).unwrap();
+    assert_eq!(tail(&dialogue), "region1 <bbox>, <bbox> and region3 <bbox>\n### ");
     dialogue.answer("Yes").unwrap();
     dialogue.ask("<region1> or <3> or <>?", vec![4]).unwrap();
     assert!(tail(&dialogue).ends_with("### Human: region1 or region3 or <bbox>?\n### "));
@@ -91,31 +83,16 @@ fn empty_questions_greet() {
     dialogue.ask(" <region1>\n", vec![1]).unwrap();
     dialogue.answer("").unwrap();
     dialogue.ask("\u{3000}\n ", vec![]).unwrap();
-    assert_eq!(
-        tail(&dialogue),
-        "region1 <bbox>\n### Assistant: \n### Human: hello, world!\n### "
-    );
+    assert_eq!(tail(&dialogue), "region1 <bbox>\n### Assistant: \n### Human: hello, world!\n### ");
 }
 
 #[test]
 fn special_tokens_are_refused_in_questions_and_dropped_from_answers() {
-    for text in [
-        "<bbox>",
-        "<im_patch>",
-        "<im_start>",
-        "<im_end>",
-        "<s>",
-        "</s>",
-        "<image>",
-        "[PAD]",
-    ] {
-        let error = empty()
-            .ask(&format!("<region1> {text}"), vec![1])
-            .unwrap_err();
-        assert!(
-            matches!(&error, Error::ReservedText { text: found } if found == text),
-            "{error}"
-        );
+    for text in
+        ["<bbox>", "<im_patch>", "<im_start>", "<im_end>", "<s>", "</s>", "<image>", "[PAD]"]
+    {
+        let error = empty().ask(&format!("<region1> {text}"), vec![1]).unwrap_err();
+        assert!(matches!(&error, Error::ReservedText { text: found } if found == text), "{error}");
     }
     let mut dialogue = empty();
     dialogue.ask("<region1>", vec![1]).unwrap();

@@ -73,11 +73,7 @@ fn check_dialogue(rounds: &[Round], fixture: &Fixture) {
         let prompt = plan(&dialogue, &tokens, 256, fixture, 2048).unwrap();
         assert_eq!(prompt.ids, *ids, "{}", round.question);
         assert_eq!(prompt.slots.len(), ids.len());
-        let images = prompt
-            .slots
-            .iter()
-            .filter(|s| matches!(s, Slot::Image(_)))
-            .count();
+        let images = prompt.slots.iter().filter(|s| matches!(s, Slot::Image(_))).count();
         assert_eq!(images, 256);
         if let Some(reply) = &round.reply_fed_back {
             dialogue.answer(reply).unwrap();
@@ -90,10 +86,7 @@ fn dialogues_are_met() {
     let Some(cases) = text_cases() else { return };
     let fixture = Fixture::named("p1-real-vocab");
     assert!(!cases.dialogues.is_empty());
-    cases
-        .dialogues
-        .iter()
-        .for_each(|rounds| check_dialogue(rounds, &fixture));
+    cases.dialogues.iter().for_each(|rounds| check_dialogue(rounds, &fixture));
 }
 
 #[test]

@@ -18,11 +18,7 @@ pub(crate) fn run(args: &Ask) -> anyhow::Result<u8> {
     setup::logs(args.verbose);
     let image = setup::image(args)?;
     let parse = |b: &String| args.pixel_box(b, image.size());
-    let boxes = args
-        .boxes
-        .iter()
-        .map(parse)
-        .collect::<Result<Vec<PixelBox>, _>>()?;
+    let boxes = args.boxes.iter().map(parse).collect::<Result<Vec<PixelBox>, _>>()?;
     let mut engine = setup::engine(&args.engine_options())?;
     setup::stop_on_ctrl_c(engine.cancel_token())?;
     let mut conversation = engine.conversation(image);
@@ -36,16 +32,8 @@ pub(crate) fn run(args: &Ask) -> anyhow::Result<u8> {
         eprintln!("gpt4roi: warning: {warning}");
     }
     if args.json {
-        let boxes = request
-            .boxes
-            .iter()
-            .map(|b| [b.x1, b.y1, b.x2, b.y2])
-            .collect();
-        output::json(&Output {
-            question: &args.question,
-            boxes,
-            answer: &answer,
-        })?;
+        let boxes = request.boxes.iter().map(|b| [b.x1, b.y1, b.x2, b.y2]).collect();
+        output::json(&Output { question: &args.question, boxes, answer: &answer })?;
     } else {
         printer.finish()?;
     }

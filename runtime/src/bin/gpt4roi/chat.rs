@@ -17,7 +17,7 @@ pub(crate) fn run(args: &Chat) -> anyhow::Result<u8> {
     setup::logs(args.verbose);
     if args.image == "-" {
         return Err(
-            Usage("chat reads questions from standard input: give a file as image".into()).into(),
+            Usage("chat reads questions from standard input: give a file as image".into()).into()
         );
     }
     let image = setup::image(args)?;
@@ -61,8 +61,7 @@ fn list(boxes: &[PixelBox]) {
 }
 
 fn is_mistake(e: &anyhow::Error) -> bool {
-    e.downcast_ref::<Error>()
-        .is_some_and(|e| e.kind() == ErrorKind::Input)
+    e.downcast_ref::<Error>().is_some_and(|e| e.kind() == ErrorKind::Input)
 }
 
 /// Asks one line; returns its boxes.
@@ -98,9 +97,7 @@ fn split_boxes(text: &str) -> (Vec<&str>, &str) {
     loop {
         let (word, after) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
         let looks_like_a_box = word.matches(',').count() == 3
-            && word
-                .chars()
-                .all(|c| c.is_ascii_digit() || ",.-+eE".contains(c));
+            && word.chars().all(|c| c.is_ascii_digit() || ",.-+eE".contains(c));
         if !looks_like_a_box {
             return (boxes, rest);
         }
@@ -120,10 +117,7 @@ mod tests {
             (vec!["1,2,3,4"], "What is <region1>?")
         );
         let two = split_boxes(" 1,2,3,4  0.5,6,7,8.5 <region1> or <region2>?");
-        assert_eq!(
-            two,
-            (vec!["1,2,3,4", "0.5,6,7,8.5"], "<region1> or <region2>?")
-        );
+        assert_eq!(two, (vec!["1,2,3,4", "0.5,6,7,8.5"], "<region1> or <region2>?"));
         assert_eq!(split_boxes("And 1,2,3,4?"), (vec![], "And 1,2,3,4?"));
         assert_eq!(split_boxes("1,2,3,4"), (vec!["1,2,3,4"], ""));
     }

@@ -17,19 +17,13 @@ struct Output<'a> {
 
 pub(crate) fn run(args: &Compare) -> anyhow::Result<u8> {
     setup::logs(args.verbose);
-    let options = EngineOptions {
-        n_threads: args.threads,
-        ..EngineOptions::new(&args.model, &args.mmproj)
-    };
+    let options =
+        EngineOptions { n_threads: args.threads, ..EngineOptions::new(&args.model, &args.mmproj) };
     let report = compare(&options, &args.golden)?;
     let first_departure = report.first_departure();
     let ok = first_departure.is_none();
     if args.json {
-        output::json(&Output {
-            ok,
-            first_departure,
-            report: &report,
-        })?;
+        output::json(&Output { ok, first_departure, report: &report })?;
     } else {
         table(&report)?;
     }
@@ -38,17 +32,9 @@ pub(crate) fn run(args: &Compare) -> anyhow::Result<u8> {
 
 fn table(report: &Report) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
-    writeln!(
-        out,
-        "{:<5}  {:<26}  {:>9}  {:>9}",
-        "round", "value", "error", "bound"
-    )?;
+    writeln!(out, "{:<5}  {:<26}  {:>9}  {:>9}", "round", "value", "error", "bound")?;
     for row in &report.rows {
-        let mark = if row.is_ok() {
-            ""
-        } else {
-            "  <-- out of bounds"
-        };
+        let mark = if row.is_ok() { "" } else { "  <-- out of bounds" };
         let (round, name, note) = (row.round, &row.name, &row.note);
         writeln!(
             out,

@@ -4,9 +4,7 @@ use std::io::{self, Write};
 
 /// Whether standard output was closed by its reader: nobody wants to hear more.
 pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error
-        .downcast_ref::<io::Error>()
-        .is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe)
+    error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe)
 }
 
 /// Prints a value as one line of JSON.
@@ -26,10 +24,7 @@ impl TextPrinter {
     pub(crate) fn print(&mut self, text: &str) {
         if self.failed.is_none() {
             let mut out = io::stdout();
-            self.failed = out
-                .write_all(text.as_bytes())
-                .and_then(|()| out.flush())
-                .err();
+            self.failed = out.write_all(text.as_bytes()).and_then(|()| out.flush()).err();
         }
     }
 

@@ -9,10 +9,7 @@ use argh::FromArgs;
 pub(crate) fn args() -> Result<Args, u8> {
     let raw: Vec<String> = std::env::args_os()
         .skip(1)
-        .map(|a| {
-            a.into_string()
-                .map_err(|a| a.to_string_lossy().into_owned())
-        })
+        .map(|a| a.into_string().map_err(|a| a.to_string_lossy().into_owned()))
         .collect::<Result<_, _>>()
         .map_err(|a| usage(&format!("`{a}` is not valid UTF-8")))?;
     if matches!(raw.first().map(String::as_str), Some("--version" | "-V")) {
@@ -61,9 +58,6 @@ mod tests {
     #[test]
     fn values_are_split_off_options_only() {
         let raw = ["ask", "--box=1,2,3,4", "a=b", "--", "--c=d"].map(String::from);
-        assert_eq!(
-            split_values(&raw),
-            ["ask", "--box", "1,2,3,4", "a=b", "--", "--c=d"]
-        );
+        assert_eq!(split_values(&raw), ["ask", "--box", "1,2,3,4", "a=b", "--", "--c=d"]);
     }
 }

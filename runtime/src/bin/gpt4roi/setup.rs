@@ -64,12 +64,7 @@ pub(crate) fn engine(options: &EngineOptions) -> anyhow::Result<Engine> {
     };
     let engine = Engine::open_with_progress(options, progress)?;
     let info = engine.info();
-    tracing::info!(
-        name = info.name,
-        n_ctx = info.n_ctx,
-        threads = info.n_threads,
-        "model open"
-    );
+    tracing::info!(name = info.name, n_ctx = info.n_ctx, threads = info.n_threads, "model open");
     Ok(engine)
 }
 
