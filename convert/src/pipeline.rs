@@ -1,7 +1,8 @@
 //! Streaming tensors from their sources into a file.
 //!
-//! Three stages run at once, joined by short queues: one reads, one converts (on several threads
-//! of its own), one writes. Only a few pieces of one tensor are in memory at any time.
+//! One thread reads, several convert, one writes, all at once. Pieces are converted independently
+//! and written in order; a fixed number of permits bounds how many exist, so memory does not depend
+//! on the model.
 
 use crate::Observer;
 use crate::error::{Error, Result};
@@ -10,12 +11,12 @@ use crate::source::{Tensors, element_size};
 use ggml_ext::gguf::{Sealed, Value, Writer};
 use ggml_ext::{DType, quant};
 use gpt4roi_models::{self as models, Transform};
+use std::collections::BTreeMap;
+use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-/// Elements of one piece: small enough for the queues, large enough to keep threads busy.
-const PIECE: usize = 4 << 20;
-/// Pieces that wait between two stages.
-const QUEUE: usize = 3;
+/// Elements of one piece: it takes some 16 MiB in all its forms.
+const PIECE: usize = 2 << 20;
 
 impl Plan {
     /// Writes both files, on up to `n_threads` threads for the conversion.
@@ -50,53 +51,71 @@ impl Plan {
             .iter()
             .map(|t| (t.spec.name.as_str(), t.dtype, t.spec.shape.as_slice()));
         let mut writer = Writer::create(&file.path, &keys, tensors)?;
+        let n_threads = n_threads.max(1);
+        // Enough for every converter to have one piece at hand and one done.
+        let n_permits = 2 * n_threads + 2;
         std::thread::scope(|scope| {
-            let (raw_tx, raw_rx) = sync_channel::<Piece>(QUEUE);
-            let (done_tx, done_rx) = sync_channel::<Piece>(QUEUE);
-            let reader = scope.spawn(move || read_all(self, file, &raw_tx));
-            let write = scope.spawn(move || write_all(&mut writer, done_rx).map(|()| writer));
-            let converted = convert_all(raw_rx, &done_tx, n_threads, observer);
-            drop(done_tx);
-            // The first cause in the order of the stages is the one to report: a stage whose
-            // neighbour has gone just stops.
-            let read = reader
+            let (permit, permits) = sync_channel(n_permits);
+            let (raw, to_convert) = sync_channel(n_permits);
+            let (converted, to_write) = sync_channel(n_permits);
+            // Room for each was just made, so none can fail.
+            (0..n_permits).for_each(|_| permit.send(()).unwrap_or(()));
+            let reader = scope.spawn(move || read_all(self, file, &permits, &raw));
+            // Shared by the converters, and gone with the last of them.
+            let to_convert = std::sync::Arc::new(Mutex::new(to_convert));
+            for _ in 0..n_threads {
+                let (pieces, converted) = (to_convert.clone(), converted.clone());
+                scope.spawn(move || convert_all(&pieces, &converted));
+            }
+            drop((to_convert, converted));
+            // Returning drops both ends, which stops the other threads.
+            write_all(&mut writer, to_write, permit, observer)?;
+            reader
                 .join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            let written = write
-                .join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            read?;
-            converted?;
-            Ok(written?.seal()?)
-        })
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })?;
+        Ok(writer.seal()?)
     }
 }
 
 /// Some rows of a tensor on their way.
 struct Piece<'a> {
-    plan: &'a TensorPlan,
+    /// Place among all pieces of the file.
+    number: usize,
+    tensor: &'a TensorPlan,
+    /// Bytes that were read for it.
+    n_read: u64,
     bytes: Vec<u8>,
     /// Type of `bytes`.
     dtype: DType,
 }
 
-fn read_all<'a>(plan: &'a Plan, file: &'a FilePlan, out: &SyncSender<Piece<'a>>) -> Result<()> {
+fn read_all<'a>(
+    plan: &'a Plan,
+    file: &'a FilePlan,
+    permits: &Receiver<()>,
+    out: &SyncSender<Piece<'a>>,
+) -> Result<()> {
+    let mut number = 0;
     for tensor in &file.tensors {
         let source = plan.tensors(tensor.spec.source.checkpoint);
+        // A closed channel means that a later stage has failed and says why.
         let mut open = true;
         each_piece(source, tensor, PIECE, |bytes, dtype| {
-            // A closed queue means that a later stage failed and will say why.
-            open = out
-                .send(Piece {
-                    plan: tensor,
-                    bytes,
-                    dtype,
-                })
-                .is_ok();
+            let n_read = bytes.len() as u64;
+            let piece = Piece {
+                number,
+                tensor,
+                n_read,
+                bytes,
+                dtype,
+            };
+            number += 1;
+            open = permits.recv().is_ok() && out.send(piece).is_ok();
             Ok(open)
         })?;
         if !open {
-            return Ok(());
+            break;
         }
     }
     Ok(())
@@ -156,39 +175,35 @@ fn interleave_halves(bytes: &[u8], unit: usize, row_bytes: usize) -> Vec<u8> {
     out
 }
 
-fn convert_all<'a>(
-    pieces: Receiver<Piece<'a>>,
-    out: &SyncSender<Piece<'a>>,
-    n_threads: usize,
-    observer: &dyn Observer,
-) -> Result<()> {
-    for piece in pieces {
-        if observer.is_cancelled() {
-            return Err(Error::Cancelled);
-        }
-        let (name, n_bytes) = (&piece.plan.spec.name, piece.bytes.len() as u64);
-        let done = convert(piece, n_threads).map_err(|source| Error::Tensor {
+/// Converts pieces until there are no more; several threads do.
+fn convert_all<'a>(pieces: &Mutex<Receiver<Piece<'a>>>, out: &SyncSender<Result<Piece<'a>>>) {
+    loop {
+        // Nothing panics while the lock is held.
+        let Ok(next) = pieces.lock().map(|pieces| pieces.recv()) else {
+            return;
+        };
+        let Ok(piece) = next else { return };
+        let name = &piece.tensor.spec.name;
+        let done = convert(piece).map_err(|source| Error::Tensor {
             name: name.clone(),
             source,
-        })?;
+        });
         if out.send(done).is_err() {
-            return Ok(());
+            return;
         }
-        observer.advance(name, n_bytes);
     }
-    Ok(())
 }
 
-fn convert(piece: Piece, n_threads: usize) -> ggml_ext::Result<Piece> {
-    let to = piece.plan.dtype;
+fn convert(piece: Piece) -> ggml_ext::Result<Piece> {
+    let to = piece.tensor.dtype;
     if piece.dtype == to {
         quant::validate(to, &piece.bytes)?;
         return Ok(piece);
     }
-    let values = to_f32(&piece.bytes, piece.dtype, n_threads)?;
-    let n_per_row = piece.plan.spec.n_per_row() as usize;
+    let values = to_f32(&piece.bytes, piece.dtype, 1)?;
+    let n_per_row = piece.tensor.spec.n_per_row() as usize;
     let mut bytes = Vec::new();
-    quant::quantize(to, &values, n_per_row, n_threads, &mut bytes)?;
+    quant::quantize(to, &values, n_per_row, 1, &mut bytes)?;
     Ok(Piece {
         bytes,
         dtype: to,
@@ -214,14 +229,33 @@ pub fn to_f32(bytes: &[u8], dtype: DType, n_threads: usize) -> ggml_ext::Result<
     Ok(values)
 }
 
-fn write_all(writer: &mut Writer, pieces: Receiver<Piece>) -> Result<()> {
-    pieces.into_iter().try_for_each(|piece| {
-        let name = &piece.plan.spec.name;
-        writer.write(&piece.bytes).map_err(|source| Error::Tensor {
-            name: name.clone(),
-            source,
-        })
-    })
+/// Writes pieces in their order, and lets the reader go on for each.
+fn write_all(
+    writer: &mut Writer,
+    pieces: Receiver<Result<Piece>>,
+    permit: SyncSender<()>,
+    observer: &dyn Observer,
+) -> Result<()> {
+    let (mut waiting, mut next) = (BTreeMap::new(), 0);
+    for piece in pieces {
+        let piece = piece?;
+        waiting.insert(piece.number, piece);
+        while let Some(piece) = waiting.remove(&next) {
+            if observer.is_cancelled() {
+                return Err(Error::Cancelled);
+            }
+            let name = &piece.tensor.spec.name;
+            writer.write(&piece.bytes).map_err(|source| Error::Tensor {
+                name: name.clone(),
+                source,
+            })?;
+            observer.advance(name, piece.n_read);
+            next += 1;
+            // The reader may have finished.
+            let _ = permit.send(());
+        }
+    }
+    Ok(())
 }
 
 /// A metadata value as the writer takes it.

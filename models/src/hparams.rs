@@ -179,4 +179,41 @@ mod tests {
         bad(keys::TOKEN_BBOX, Value::U32(u32::MAX));
         bad(keys::SPLIT_IDS, Value::U32s(vec![1]));
     }
+
+    /// SplitMix64.
+    fn next(state: &mut u64) -> u64 {
+        *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (*state ^ (*state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z ^ (z >> 27)
+    }
+
+    #[test]
+    fn whatever_is_accepted_has_sizes_that_can_be_computed() {
+        let (mut state, mut accepted) = (1, 0);
+        let keys: Vec<String> = Preset::Tiny.mmproj().to_kv().into_iter().map(|p| p.0).collect();
+        for _ in 0..50_000 {
+            let mut kv = tiny();
+            for _ in 0..1 + next(&mut state) % 3 {
+                let key = &keys[next(&mut state) as usize % keys.len()];
+                let n = (next(&mut state) >> (32 + next(&mut state) % 32)) as u32;
+                match kv.get_mut(key) {
+                    Some(Value::U32(v)) => *v = n,
+                    Some(Value::F32(v)) => *v = f32::from_bits(n),
+                    Some(Value::U32s(v)) if !v.is_empty() => {
+                        let at = next(&mut state) as usize % v.len();
+                        v[at] = n;
+                    }
+                    _ => {}
+                }
+            }
+            let Ok(h) = MmprojHparams::from_kv(&kv) else { continue };
+            accepted += 1;
+            for spec in crate::specs::mmproj_specs(&h) {
+                let n = spec.shape.iter().try_fold(1u64, |n, &e| n.checked_mul(e));
+                assert!(n.is_some_and(|n| 0 < n && n < 1 << 48), "{}", spec.name);
+            }
+            assert!(h.region.last_tap() <= h.vision.n_layer && h.vision.n_patches() > 0);
+        }
+        assert!(accepted > 1000, "{accepted}");
+    }
 }
