@@ -30,10 +30,7 @@ fn a_missing_shard_and_a_shard_path_elsewhere() {
         std::fs::write(&index, index_text).unwrap();
     };
     write("model-00002-of-00002.safetensors");
-    mentions(
-        &tiny.refusal(),
-        &["model-00002-of-00002.safetensors", "not found"],
-    );
+    mentions(&tiny.refusal(), &["model-00002-of-00002.safetensors", "not found"]);
     write("../clip/model.safetensors");
     mentions(&tiny.refusal(), &["index.json", "not the name of a shard"]);
     std::fs::write(&index, "{").unwrap();
@@ -51,10 +48,7 @@ fn truncated_weights() {
     mentions(&tiny.refusal(), &["model.safetensors"]);
     std::fs::remove_file(&path).unwrap();
     std::fs::write(tiny.checkpoint().join("pytorch_model.bin"), &bytes[..1000]).unwrap();
-    mentions(
-        &tiny.refusal(),
-        &["pytorch_model.bin", "not a PyTorch file"],
-    );
+    mentions(&tiny.refusal(), &["pytorch_model.bin", "not a PyTorch file"]);
 }
 
 #[test]
@@ -62,10 +56,7 @@ fn wrong_shapes_missing_unknown_and_integer_tensors() {
     let tiny = Tiny::new();
     let name = "model.layers.1.mlp.up_proj.weight";
     tiny.edit_weights(|w| w.get(name).2.reverse());
-    mentions(
-        &tiny.refusal(),
-        &["model.safetensors", name, "[128, 352]", "[352, 128]"],
-    );
+    mentions(&tiny.refusal(), &["model.safetensors", name, "[128, 352]", "[352, 128]"]);
     tiny.edit_weights(|w| {
         w.get(name).2.reverse();
         w.get(name).1 = "I16".into();
@@ -73,12 +64,7 @@ fn wrong_shapes_missing_unknown_and_integer_tensors() {
     mentions(&tiny.refusal(), &[name, "I16"]);
     tiny.edit_weights(|w| {
         w.get(name).1 = "F16".into();
-        w.0.push((
-            "model.extra.weight".into(),
-            "F16".into(),
-            vec![1],
-            vec![0; 2],
-        ));
+        w.0.push(("model.extra.weight".into(), "F16".into(), vec![1], vec![0; 2]));
     });
     mentions(&tiny.refusal(), &["model.extra.weight", "unknown"]);
     tiny.edit_weights(|w| w.0.retain(|t| t.0 != name && t.0 != "model.extra.weight"));
@@ -165,13 +151,7 @@ fn deltas_that_do_not_fit_their_base() {
         w.write(&base.join("model.safetensors"));
     };
     let refusal = || {
-        let o = options(
-            &tiny.checkpoint(),
-            &tiny.clip(),
-            Some(&base),
-            &tiny.out(),
-            FileType::F16,
-        );
+        let o = options(&tiny.checkpoint(), &tiny.clip(), Some(&base), &tiny.out(), FileType::F16);
         convert(&o).err().map(|e| e.to_string())
     };
     let norm = "model.norm.weight";

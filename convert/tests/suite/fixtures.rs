@@ -43,10 +43,7 @@ impl Tiny {
     /// Why the checkpoint cannot be converted; checks that nothing was written.
     pub fn refusal(&self) -> String {
         let got = convert(&self.options(FileType::Q8_0));
-        let message = got
-            .err()
-            .expect("a spoilt checkpoint was converted")
-            .to_string();
+        let message = got.err().expect("a spoilt checkpoint was converted").to_string();
         assert_eq!(names(&self.out()), Vec::<String>::new(), "{message}");
         message
     }
@@ -102,9 +99,8 @@ pub fn names(dir: &Path) -> Vec<String> {
     let Ok(entries) = std::fs::read_dir(dir) else {
         return Vec::new();
     };
-    let mut names: Vec<String> = entries
-        .map(|e| e.unwrap().file_name().into_string().unwrap())
-        .collect();
+    let mut names: Vec<String> =
+        entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     names
 }
@@ -128,10 +124,8 @@ impl Weights {
         let (mut header, mut data) = (Map::new(), Vec::<u8>::new());
         for (name, dtype, shape, bytes) in &self.0 {
             let at = [data.len(), data.len() + bytes.len()];
-            header.insert(
-                name.clone(),
-                json!({"dtype": dtype, "shape": shape, "data_offsets": at}),
-            );
+            header
+                .insert(name.clone(), json!({"dtype": dtype, "shape": shape, "data_offsets": at}));
             data.extend(bytes);
         }
         let header = Value::Object(header).to_string();
@@ -152,10 +146,7 @@ pub fn goldens() -> Option<PathBuf> {
     let dir = std::env::var_os("GPT4ROI_GOLDENS").map_or(default, PathBuf::from);
     let found = dir.join("README.md").is_file();
     if !found {
-        eprintln!(
-            "skipped: no golden checkpoints in {} (GPT4ROI_GOLDENS)",
-            dir.display()
-        );
+        eprintln!("skipped: no golden checkpoints in {} (GPT4ROI_GOLDENS)", dir.display());
     }
     found.then_some(dir)
 }

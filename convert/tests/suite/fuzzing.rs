@@ -17,16 +17,8 @@ fn mutate(bytes: &[u8], limit: usize, state: &mut u64) -> Vec<u8> {
         match next(state) % 5 {
             0 => out.truncate(at),
             1 => out.insert(at.min(out.len()), next(state) as u8),
-            2 => out
-                .iter_mut()
-                .skip(at)
-                .take(1)
-                .for_each(|b| *b = b'0' + (next(state) % 10) as u8),
-            _ => out
-                .iter_mut()
-                .skip(at)
-                .take(1)
-                .for_each(|b| *b ^= 1 << (next(state) % 8)),
+            2 => out.iter_mut().skip(at).take(1).for_each(|b| *b = b'0' + (next(state) % 10) as u8),
+            _ => out.iter_mut().skip(at).take(1).for_each(|b| *b ^= 1 << (next(state) % 8)),
         }
     }
     out
@@ -48,18 +40,11 @@ fn mutated_checkpoints_are_errors_or_plans() {
         let path = tiny.checkpoint().join(name);
         let good = std::fs::read(&path).unwrap();
         // Of the weights, only the header is worth it.
-        for _ in 0..if name.ends_with("safetensors") {
-            150
-        } else {
-            400
-        } {
+        for _ in 0..if name.ends_with("safetensors") { 150 } else { 400 } {
             std::fs::write(&path, mutate(&good, 8000, &mut state)).unwrap();
             planned += usize::from(Plan::new(&tiny.options(FileType::Q4KM)).is_ok());
         }
         std::fs::write(&path, &good).unwrap();
     }
-    assert!(
-        planned > 30,
-        "the mutations are too harsh to test anything: {planned}"
-    );
+    assert!(planned > 30, "the mutations are too harsh to test anything: {planned}");
 }

@@ -9,10 +9,7 @@ use tempfile::TempDir;
 fn both_goldens_convert_and_verify_in_every_type() {
     let Some(dir) = goldens() else { return };
     for name in ["p1-real-vocab", "p2-delta-multiround"] {
-        let (checkpoint, clip) = (
-            dir.join(name).join("checkpoint"),
-            dir.join(name).join("clip"),
-        );
+        let (checkpoint, clip) = (dir.join(name).join("checkpoint"), dir.join(name).join("clip"));
         for t in [FileType::F32, FileType::F16, FileType::Q8_0, FileType::Q4KM] {
             let out = TempDir::new().unwrap();
             let o = options(&checkpoint, &clip, None, out.path(), t);
@@ -57,11 +54,7 @@ fn f16_files_hold_exactly_the_source() {
             if t.dtype == ggml_ext::DType::F16 && same_order {
                 let path = &t.source;
                 let want = Weights::read(path).get(&t.spec.source.name).3.clone();
-                assert!(
-                    file.tensor_bytes(&t.spec.name) == Some(&want),
-                    "{}",
-                    t.spec.name
-                );
+                assert!(file.tensor_bytes(&t.spec.name) == Some(&want), "{}", t.spec.name);
                 compared += 1;
             }
         }
@@ -78,15 +71,10 @@ fn special_tokens_are_read_from_the_files() {
         let (checkpoint, clip) = (dir.join("checkpoint"), dir.join("clip"));
         let o = options(&checkpoint, &clip, None, out.path(), FileType::F16);
         let plan = Plan::new(&o).unwrap();
-        gpt4roi_models::MmprojHparams::from_kv(plan.mmproj.keys.as_slice())
-            .unwrap()
-            .tokens
+        gpt4roi_models::MmprojHparams::from_kv(plan.mmproj.keys.as_slice()).unwrap().tokens
     };
     let p1 = kv("p1-real-vocab");
-    assert_eq!(
-        (p1.im_patch, p1.im_start, p1.im_end, p1.bbox),
-        (32001, 32004, 32005, 32002)
-    );
+    assert_eq!((p1.im_patch, p1.im_start, p1.im_end, p1.bbox), (32001, 32004, 32005, 32002));
     assert_eq!((p1.bos, p1.eos, p1.unk, p1.pad), (1, 2, 0, Some(32000)));
     let strip = |t: &gpt4roi_models::SpecialTokens, text: &str| {
         t.split.iter().find(|s| s.text == text).unwrap().strip

@@ -13,16 +13,7 @@ fn sizes() -> (LlmHparams, MmprojHparams) {
     let mut mm = Preset::Tiny.mmproj();
     mm.vision.projection_dim = 256;
     mm.region.n_embd_out = 256;
-    (
-        LlmHparams {
-            n_embd: 256,
-            n_layer: 17,
-            n_ff: 512,
-            n_head: 4,
-            ..Preset::Tiny.llm()
-        },
-        mm,
-    )
+    (LlmHparams { n_embd: 256, n_layer: 17, n_ff: 512, n_head: 4, ..Preset::Tiny.llm() }, mm)
 }
 
 /// The tiny model with other sizes of its language model.
@@ -36,16 +27,8 @@ fn enlarged() -> Tiny {
         w.0 = specs
             .iter()
             .map(|s| {
-                let bytes = Noise::values(s, 3)
-                    .iter()
-                    .flat_map(|v| v.to_le_bytes())
-                    .collect();
-                (
-                    s.source.name.clone(),
-                    "F16".to_owned(),
-                    s.source.shape.clone(),
-                    bytes,
-                )
+                let bytes = Noise::values(s, 3).iter().flat_map(|v| v.to_le_bytes()).collect();
+                (s.source.name.clone(), "F16".to_owned(), s.source.shape.clone(), bytes)
             })
             .collect();
     });
@@ -62,17 +45,8 @@ fn assert_same_tensors(ours: &Gguf, theirs: &Gguf, what: &str) {
     assert_eq!(ours.tensors().len(), theirs.tensors().len());
     for t in ours.tensors() {
         let other = theirs.tensor(&t.name).expect(&t.name);
-        assert_eq!(
-            (t.dtype, t.shape()),
-            (other.dtype, other.shape()),
-            "{what}: {}",
-            t.name
-        );
-        assert!(
-            ours.tensor_bytes(&t.name) == theirs.tensor_bytes(&t.name),
-            "{what}: {}",
-            t.name
-        );
+        assert_eq!((t.dtype, t.shape()), (other.dtype, other.shape()), "{what}: {}", t.name);
+        assert!(ours.tensor_bytes(&t.name) == theirs.tensor_bytes(&t.name), "{what}: {}", t.name);
     }
 }
 
@@ -87,11 +61,7 @@ fn every_mix_gives_each_tensor_llama_cpps_type_and_bytes() {
     for tiny in [enlarged(), Tiny::new()] {
         let [f16, _] = convert(&tiny.options(FileType::F16)).unwrap();
         for t in FileType::ALL.into_iter().filter(|&t| t != FileType::F16) {
-            let [ours, _] = convert(&Options {
-                vision: FileType::F16,
-                ..tiny.options(t)
-            })
-            .unwrap();
+            let [ours, _] = convert(&Options { vision: FileType::F16, ..tiny.options(t) }).unwrap();
             let theirs = quantised_by_llama_cpp(f16.path(), t, &tiny.path().join("theirs.gguf"));
             assert_same_tensors(&ours, &theirs, t.name());
         }
@@ -106,19 +76,11 @@ fn the_language_model_file_loads_and_tokenises() {
         let options = llama::LoadOptions::default();
         let model = llama::Model::load(file.path(), &options, |_| true).unwrap();
         let h = Preset::Tiny.llm();
-        let got = (
-            model.n_embd(),
-            model.n_vocab(),
-            model.n_layer(),
-            model.n_ctx_train(),
-        );
+        let got = (model.n_embd(), model.n_vocab(), model.n_layer(), model.n_ctx_train());
         assert_eq!(got, (128, h.n_vocab as usize, 2, 2048));
         // A blank makes one token of `###`; at the beginning of a line there are two.
         let ids = model.tokenize("### What is the dog");
-        let texts: Vec<String> = ids
-            .iter()
-            .map(|&id| model.token(id).unwrap().text)
-            .collect();
+        let texts: Vec<String> = ids.iter().map(|&id| model.token(id).unwrap().text).collect();
         assert_eq!(texts.last().unwrap(), "\u{2581}dog");
         assert!(texts.contains(&"\u{2581}###".to_owned()), "{texts:?}");
     }

@@ -9,11 +9,7 @@ use std::sync::atomic::AtomicBool;
 /// The values of an f16 tensor as f32 bytes, rows of each head interleaved if need be.
 fn expected(bytes: &[u8], n_rows: usize, transform: Transform) -> Vec<u8> {
     let f32s = |row: &[u8]| -> Vec<u8> {
-        let half = |b: &[u8]| {
-            half::f16::from_le_bytes([b[0], b[1]])
-                .to_f32()
-                .to_le_bytes()
-        };
+        let half = |b: &[u8]| half::f16::from_le_bytes([b[0], b[1]]).to_f32().to_le_bytes();
         row.chunks(2).flat_map(half).collect()
     };
     let rows: Vec<&[u8]> = bytes.chunks(bytes.len() / n_rows).collect();
@@ -35,10 +31,7 @@ fn f32_files_hold_exactly_the_source() {
     let files = convert(&tiny.options(FileType::F32)).unwrap();
     let mut sources =
         [tiny.checkpoint(), tiny.clip()].map(|d| Weights::read(&d.join("model.safetensors")));
-    let specs = [
-        llm_specs(&Preset::Tiny.llm()),
-        mmproj_specs(&Preset::Tiny.mmproj()),
-    ];
+    let specs = [llm_specs(&Preset::Tiny.llm()), mmproj_specs(&Preset::Tiny.mmproj())];
     for (file, specs) in files.iter().zip(&specs) {
         assert_eq!(file.tensors().len(), specs.len());
         for spec in specs {
@@ -49,11 +42,7 @@ fn f32_files_hold_exactly_the_source() {
                 .unwrap();
             let n_rows = (spec.n_elements() / spec.n_per_row()) as usize;
             let want = expected(&source.3, n_rows, spec.transform);
-            assert!(
-                file.tensor_bytes(&spec.name) == Some(&want),
-                "{}",
-                spec.name
-            );
+            assert!(file.tensor_bytes(&spec.name) == Some(&want), "{}", spec.name);
             assert_eq!(file.tensor(&spec.name).unwrap().shape(), spec.shape);
         }
     }
@@ -66,50 +55,17 @@ impl gpt4roi_models::KeyValues for Keys<'_> {
     fn value(&self, key: &str) -> Option<gpt4roi_models::Value> {
         use gpt4roi_models::Value as V;
         let items = |v: Vec<Value>| -> Option<V> {
-            let u32s: Option<Vec<u32>> = v
-                .iter()
-                .map(|v| {
-                    if let Value::U32(v) = v {
-                        Some(*v)
-                    } else {
-                        None
-                    }
-                })
-                .collect();
-            let f32s: Option<Vec<f32>> = v
-                .iter()
-                .map(|v| {
-                    if let Value::F32(v) = v {
-                        Some(*v)
-                    } else {
-                        None
-                    }
-                })
-                .collect();
-            let bools: Option<Vec<bool>> = v
-                .iter()
-                .map(|v| {
-                    if let Value::Bool(v) = v {
-                        Some(*v)
-                    } else {
-                        None
-                    }
-                })
-                .collect();
+            let u32s: Option<Vec<u32>> =
+                v.iter().map(|v| if let Value::U32(v) = v { Some(*v) } else { None }).collect();
+            let f32s: Option<Vec<f32>> =
+                v.iter().map(|v| if let Value::F32(v) = v { Some(*v) } else { None }).collect();
+            let bools: Option<Vec<bool>> =
+                v.iter().map(|v| if let Value::Bool(v) = v { Some(*v) } else { None }).collect();
             let texts: Option<Vec<String>> = v
                 .iter()
-                .map(|v| {
-                    if let Value::Str(v) = v {
-                        Some(v.clone())
-                    } else {
-                        None
-                    }
-                })
+                .map(|v| if let Value::Str(v) = v { Some(v.clone()) } else { None })
                 .collect();
-            u32s.map(V::U32s)
-                .or(f32s.map(V::F32s))
-                .or(bools.map(V::Bools))
-                .or(texts.map(V::Strs))
+            u32s.map(V::U32s).or(f32s.map(V::F32s)).or(bools.map(V::Bools)).or(texts.map(V::Strs))
         };
         match self.0.get(key)? {
             Value::U32(v) => Some(V::U32(v)),
@@ -127,13 +83,7 @@ fn the_mmproj_file_describes_the_preset() {
     let tiny = Tiny::new();
     let [_, mmproj] = convert(&tiny.options(FileType::F16)).unwrap();
     let h = MmprojHparams::from_kv(&Keys(&mmproj)).unwrap();
-    assert_eq!(
-        h,
-        MmprojHparams {
-            name: "m".into(),
-            ..Preset::Tiny.mmproj()
-        }
-    );
+    assert_eq!(h, MmprojHparams { name: "m".into(), ..Preset::Tiny.mmproj() });
 }
 
 #[test]
@@ -142,10 +92,7 @@ fn every_type_verifies_and_leaves_only_the_two_files() {
     for t in FileType::ALL {
         let o = tiny.options(t);
         let files = convert(&o).unwrap();
-        let want = [
-            format!("m-{}.gguf", t.label()),
-            format!("mmproj-m-{}.gguf", t.label()),
-        ];
+        let want = [format!("m-{}.gguf", t.label()), format!("mmproj-m-{}.gguf", t.label())];
         assert_eq!(names(&tiny.out()), want);
         for file in &files {
             let plan = Plan::new(&o).unwrap();
@@ -173,11 +120,8 @@ fn verify_notices_one_changed_scale() {
     let plan = Plan::new(&o).unwrap();
     let report = verify::verify(&file, &plan, 1, &Quiet::default()).unwrap();
     assert!(!report.is_good());
-    let bad: Vec<_> = report
-        .groups
-        .iter()
-        .filter(|((_, t), g)| g.nmse() > verify::bound(*t))
-        .collect();
+    let bad: Vec<_> =
+        report.groups.iter().filter(|((_, t), g)| g.nmse() > verify::bound(*t)).collect();
     assert_eq!(bad.len(), 1);
     assert_eq!(bad[0].0.0, "blk.*.attn_q.weight");
 }
@@ -185,27 +129,16 @@ fn verify_notices_one_changed_scale() {
 #[test]
 fn other_float_types_are_read_too() {
     let tiny = Tiny::new();
-    let exact = convert(&tiny.options(FileType::F32)).unwrap()[0]
-        .map()
-        .to_vec();
+    let exact = convert(&tiny.options(FileType::F32)).unwrap()[0].map().to_vec();
     // f16 to f32 loses nothing, so the file must come out the same.
     tiny.edit_weights(|w| {
         for t in &mut w.0 {
-            let wide = |b: &[u8]| {
-                half::f16::from_le_bytes([b[0], b[1]])
-                    .to_f32()
-                    .to_le_bytes()
-            };
+            let wide = |b: &[u8]| half::f16::from_le_bytes([b[0], b[1]]).to_f32().to_le_bytes();
             t.3 = t.3.chunks(2).flat_map(wide).collect();
             t.1 = "F32".into();
         }
     });
-    assert!(
-        convert(&tiny.options(FileType::F32)).unwrap()[0]
-            .map()
-            .to_vec()
-            == exact
-    );
+    assert!(convert(&tiny.options(FileType::F32)).unwrap()[0].map().to_vec() == exact);
     tiny.edit_weights(|w| {
         for t in &mut w.0 {
             t.3 = t.3.chunks(4).flat_map(|b| [b[2], b[3]]).collect();
@@ -248,9 +181,7 @@ fn shards_and_a_full_clip_convert_to_the_same_bytes() {
         ("vision_model.post_layernorm.weight", "F16", 2),
         ("vision_model.embeddings.position_ids", "I64", 8),
     ] {
-        weights
-            .0
-            .push((name.into(), dtype.into(), vec![1], vec![0; n]));
+        weights.0.push((name.into(), dtype.into(), vec![1], vec![0; n]));
     }
     weights.write(&clip);
     crate::fixtures::edit_json(&tiny.clip().join("config.json"), |c| {
