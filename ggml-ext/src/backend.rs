@@ -8,6 +8,9 @@ use std::fmt;
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, OnceLock};
 
+/// Name of the device that is always there.
+pub const CPU: &str = "CPU";
+
 /// What kind of processor a device is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeviceKind {
@@ -162,7 +165,7 @@ impl Backend {
     /// # Errors
     /// If ggml cannot start the threads.
     pub fn cpu(n_threads: usize, cancel: CancelToken) -> Result<Backend> {
-        Self::open("CPU", n_threads, cancel)
+        Self::open(CPU, n_threads, cancel)
     }
 
     /// The device of that name (case-insensitive, as [`devices`] lists it).

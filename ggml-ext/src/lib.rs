@@ -29,7 +29,7 @@ mod sys;
 mod tensor;
 pub mod weights;
 
-pub use backend::{Backend, DeviceInfo, DeviceKind, devices};
+pub use backend::{Backend, CPU, DeviceInfo, DeviceKind, devices};
 pub use cancel::CancelToken;
 pub use dtype::DType;
 pub use error::{Error, Result};

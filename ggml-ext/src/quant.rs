@@ -1,7 +1,10 @@
-//! Between f32 and the types that files hold, with ggml's own kernels.
+//! Between f32 and the types that files hold.
 //!
-//! The bytes are those that llama.cpp's quantiser writes: same functions, rows independent of each
-//! other, so neither chunks nor threads change them.
+//! The bytes are those that llama.cpp's quantiser writes: ggml's own functions, or for k-quants code
+//! that is proven equal on the machine before it is used; rows are independent of each other, so
+//! neither chunks nor threads change them.
+
+mod lanes;
 
 use crate::{DType, Error, Result, sys};
 use std::ffi::c_void;
@@ -58,14 +61,24 @@ pub fn quantize(
 
 /// Converts rows; `false` if a result is not finite.
 fn quantize_rows(dtype: DType, src: &[f32], n_per_row: usize, dst: &mut [u8]) -> bool {
-    let n_rows = src.len() / n_per_row;
-    debug_assert_eq!(dtype.row_size(n_per_row).map(|n| n * n_rows), Some(dst.len()));
     // Some kernels turn a NaN among finite values into an arbitrary finite one.
     if !src.iter().fold(true, |ok, v| ok & v.is_finite()) {
         return false;
     }
-    // SAFETY: `src` holds n_rows * n_per_row values and `dst` n_rows rows of the type, as the
-    // caller computed; the types of `DType` (I32 excluded) need no importance matrix, which may
+    if lanes::is_exact(dtype) {
+        lanes::quantize(dtype, src, dst);
+        return is_valid(dtype, dst);
+    }
+    quantize_with_ggml(dtype, src, n_per_row, dst)
+}
+
+/// The same with ggml's kernels.
+fn quantize_with_ggml(dtype: DType, src: &[f32], n_per_row: usize, dst: &mut [u8]) -> bool {
+    let n_rows = src.len() / n_per_row;
+    // A wrong size here would let C write out of bounds.
+    assert_eq!(dtype.row_size(n_per_row).map(|n| n * n_rows), Some(dst.len()));
+    // SAFETY: `src` holds n_rows * n_per_row values and `dst` n_rows rows of the type, as asserted;
+    // no type of `DType` that gets here (I32 is excluded) needs an importance matrix, which may
     // then be null. Every element of `dst` is written without being read.
     let written = unsafe {
         sys::ggml_quantize_chunk(

@@ -13,7 +13,7 @@ use crate::trace::Trace;
 use ggml_ext::llama::{ContextParams, KvType, LoadOptions};
 use ggml_ext::roi_align::RoiBox;
 use ggml_ext::weights::Residence;
-use ggml_ext::{Backend, CancelToken, DType};
+use ggml_ext::{Backend, CPU, CancelToken, DType, DeviceInfo, DeviceKind};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
 
@@ -43,6 +43,12 @@ pub struct EngineOptions {
     pub mmap: bool,
     /// Lock the language model in memory.
     pub mlock: bool,
+    /// Copy the language model's weights into the layout that the CPU likes best: faster prompts,
+    /// but opening reads the whole file and takes its size in memory.
+    pub repack: bool,
+    /// Device of the image side, as [`crate::devices`] names it; `None` takes the first GPU, or
+    /// the CPU where there is none.
+    pub device: Option<String>,
     /// Which of the original's image pipelines to follow.
     pub preprocess: PreprocessMode,
     /// What to do with boxes that reach outside the image.
@@ -63,6 +69,8 @@ impl EngineOptions {
             kv_type: KvType::default(),
             mmap: true,
             mlock: false,
+            repack: false,
+            device: None,
             preprocess: PreprocessMode::default(),
             boxes: BoxPolicy::default(),
             trace: false,
@@ -89,6 +97,8 @@ pub struct ModelInfo {
     pub n_ctx: usize,
     /// Worker threads.
     pub n_threads: usize,
+    /// Device of the image side.
+    pub device: String,
     /// Types of the language model's matrices, without repetition.
     pub model_types: Vec<String>,
     /// Types of the mmproj file's matrices, without repetition.
@@ -187,23 +197,25 @@ impl Engine {
     /// As [`Engine::open`], and [`Error::Cancelled`].
     pub fn open_with_progress(
         options: &EngineOptions,
-        progress: impl FnMut(f32) -> bool + 'static,
+        mut progress: impl FnMut(f32) -> bool,
     ) -> Result<Engine> {
         let cancel = CancelToken::new();
         let n_threads = n_threads(options)?;
-        let backend = Backend::cpu(n_threads, cancel.clone())?;
+        let device = options.device.clone().unwrap_or_else(default_device);
+        let backend = Backend::open(&device, n_threads, cancel.clone())?;
         let residence = if options.mmap { Residence::Mapped } else { Residence::Copied };
         let mmproj = open_mmproj(&options.mmproj, &backend, residence)?;
         let load = LoadOptions {
             mmap: options.mmap,
             mlock: options.mlock,
+            repack: options.repack,
             gpu_layers: options.gpu_layers,
         };
-        let llm = open_llm(&options.model, &load, progress)?;
+        let llm = open_llm(&options.model, &load, &mut progress)?;
         check_pair(options, &llm, &mmproj)?;
         let params = context_params(options, n_threads)?;
         let session = Session::new(&llm.model, &params, cancel.clone())?;
-        let info = model_info(&llm, &mmproj, &params);
+        let info = model_info(&llm, &mmproj, &params, &backend);
         let types = [llm.types.as_slice(), &mmproj.types].concat();
         let vision = &mmproj.hparams.vision;
         let preprocess = PreprocessOptions {
@@ -319,6 +331,12 @@ fn answer(outcome: Outcome, warnings: Vec<String>) -> Answer {
     }
 }
 
+/// The first GPU, integrated ones included, or the CPU.
+fn default_device() -> String {
+    let is_gpu = |d: &DeviceInfo| matches!(d.kind, DeviceKind::Gpu | DeviceKind::IntegratedGpu);
+    ggml_ext::devices().into_iter().find(is_gpu).map_or_else(|| CPU.into(), |d| d.name)
+}
+
 fn n_threads(options: &EngineOptions) -> Result<usize> {
     match options.n_threads {
         0 => Ok(std::thread::available_parallelism().map_or(1, usize::from)),
@@ -365,7 +383,12 @@ fn check_pair(options: &EngineOptions, llm: &LlmFile, mmproj: &MmprojFile) -> Re
     Ok(())
 }
 
-fn model_info(llm: &LlmFile, mmproj: &MmprojFile, params: &ContextParams) -> ModelInfo {
+fn model_info(
+    llm: &LlmFile,
+    mmproj: &MmprojFile,
+    params: &ContextParams,
+    backend: &Backend,
+) -> ModelInfo {
     let unique = |mut names: Vec<String>| {
         names.sort();
         names.dedup();
@@ -380,6 +403,7 @@ fn model_info(llm: &LlmFile, mmproj: &MmprojFile, params: &ContextParams) -> Mod
         n_vocab: llm.model.n_vocab(),
         n_ctx: params.n_ctx,
         n_threads: params.n_threads,
+        device: backend.info().name.clone(),
         model_types: unique(llm.types.iter().map(ToString::to_string).collect()),
         mmproj_types: unique(mmproj.types.iter().map(ToString::to_string).collect()),
     }

@@ -50,8 +50,8 @@ pub use answer::Answer;
 pub use decode::{FinishReason, Sampling};
 pub use engine::{Conversation, DEFAULT_CONTEXT, Engine, EngineOptions, Event, ModelInfo, Request};
 pub use error::{Error, ErrorKind, Result};
-pub use ggml_ext::CancelToken;
 pub use ggml_ext::llama::KvType;
+pub use ggml_ext::{CancelToken, DeviceInfo, DeviceKind, devices};
 pub use preprocess::{
     BoxFormat, BoxPolicy, PixelBox, PreprocessMode, RgbImage8, load as load_image,
 };

@@ -2,10 +2,11 @@
 
 use crate::{Error, Result, backend, logging, sys};
 use llama_cpp_2::model::LlamaModel;
-use llama_cpp_2::model::params::LlamaModelParams;
 use llama_cpp_2::token::LlamaToken;
 use llama_cpp_2::token_type::LlamaTokenAttr;
+use std::ffi::{CString, c_void};
 use std::path::Path;
+use std::ptr::NonNull;
 use std::sync::Arc;
 
 /// How to load a model.
@@ -15,13 +16,34 @@ pub struct LoadOptions {
     pub mmap: bool,
     /// Lock the weights in memory.
     pub mlock: bool,
+    /// Copy weights into the layout that the CPU's kernels like best: faster prompts, but the
+    /// whole file is read on opening and held in memory of the process's own.
+    pub repack: bool,
     /// Layers to place on a GPU; `None` leaves it to llama.cpp (all that fit).
     pub gpu_layers: Option<u32>,
 }
 
 impl Default for LoadOptions {
     fn default() -> Self {
-        LoadOptions { mmap: true, mlock: false, gpu_layers: None }
+        LoadOptions { mmap: true, mlock: false, repack: false, gpu_layers: None }
+    }
+}
+
+impl LoadOptions {
+    fn raw(&self) -> sys::llama_model_params {
+        // SAFETY: returns a plain struct.
+        let mut raw = unsafe { sys::llama_model_default_params() };
+        raw.load_mode = match (self.mmap, self.mlock) {
+            (false, false) => sys::LLAMA_LOAD_MODE_NONE,
+            (true, false) => sys::LLAMA_LOAD_MODE_MMAP,
+            (false, true) => sys::LLAMA_LOAD_MODE_MLOCK,
+            (true, true) => sys::LLAMA_LOAD_MODE_MMAP_MLOCK,
+        };
+        raw.use_extra_bufts = self.repack;
+        if let Some(n) = self.gpu_layers {
+            raw.n_gpu_layers = i32::try_from(n).unwrap_or(i32::MAX);
+        }
+        raw
     }
 }
 
@@ -49,8 +71,22 @@ pub enum TokenKind {
 #[derive(Clone, Debug)]
 pub struct Model(Arc<LlamaModel>);
 
-// `raw` relies on it: `LlamaModel` is `repr(transparent)` over one pointer.
-const _: () = assert!(size_of::<LlamaModel>() == size_of::<*mut sys::llama_model>());
+// `load` and `raw` rely on it: `LlamaModel` is `repr(transparent)` over one non-null pointer.
+const _: () = assert!(size_of::<Option<LlamaModel>>() == size_of::<*mut sys::llama_model>());
+
+/// A progress callback, and whether it asked to stop.
+struct Progress<'a> {
+    callback: &'a mut dyn FnMut(f32) -> bool,
+    stopped: bool,
+}
+
+unsafe extern "C" fn on_progress(done: f32, data: *mut c_void) -> bool {
+    // SAFETY: `data` is the Progress on the stack of `load`, which is not touched by anybody else
+    // while llama.cpp loads.
+    let progress = unsafe { &mut *data.cast::<Progress>() };
+    progress.stopped |= !(progress.callback)(done);
+    !progress.stopped
+}
 
 impl Model {
     /// Loads a GGUF file. llama.cpp ends the process on some malformed files: check metadata of
@@ -63,32 +99,29 @@ impl Model {
     pub fn load(
         path: &Path,
         options: &LoadOptions,
-        mut progress: impl FnMut(f32) -> bool + 'static,
+        progress: &mut dyn FnMut(f32) -> bool,
     ) -> Result<Model> {
-        let proof = backend::init();
-        let stopped = crate::CancelToken::new();
-        let flag = stopped.clone();
-        let mut params = LlamaModelParams::default()
-            .with_use_mmap(options.mmap)
-            .with_use_mlock(options.mlock)
-            .with_progress_callback(move |p| {
-                let go_on = progress(p);
-                if !go_on {
-                    flag.cancel();
-                }
-                go_on
-            });
-        if let Some(n) = options.gpu_layers {
-            params = params.with_n_gpu_layers(n);
-        }
+        backend::init();
+        let fail = |reason: String| Error::ModelLoad { path: path.into(), reason };
+        let name = path.to_str().and_then(|p| CString::new(p).ok());
+        let name = name.ok_or_else(|| fail("its path is not UTF-8".into()))?;
+        let mut progress = Progress { callback: progress, stopped: false };
+        let mut params = options.raw();
+        params.progress_callback = Some(on_progress);
+        params.progress_callback_user_data = std::ptr::from_mut(&mut progress).cast();
         logging::take_last_error();
-        match LlamaModel::load_from_file(proof, path, &params) {
-            Ok(model) => Ok(Model(Arc::new(model))),
-            Err(_) if stopped.is_cancelled() => Err(Error::Cancelled),
-            Err(e) => Err(Error::ModelLoad {
-                path: path.into(),
-                reason: logging::take_last_error().unwrap_or_else(|| e.to_string()),
-            }),
+        // SAFETY: the path is NUL-terminated; the callback's data outlives the call.
+        let raw = unsafe { sys::llama_model_load_from_file(name.as_ptr(), params) };
+        match NonNull::new(raw) {
+            // SAFETY: `LlamaModel` is `repr(transparent)` over a `repr(transparent)` wrapper of
+            // `NonNull<llama_model>` in the pinned version, and owns the model from here on.
+            Some(raw) => Ok(Model(Arc::new(unsafe {
+                std::mem::transmute::<NonNull<sys::llama_model>, LlamaModel>(raw)
+            }))),
+            None if progress.stopped => Err(Error::Cancelled),
+            None => {
+                Err(fail(logging::take_last_error().unwrap_or_else(|| "it gives no reason".into())))
+            }
         }
     }
 

@@ -26,18 +26,9 @@ fn run(
 
 #[test]
 fn the_cpu_is_always_there() {
-    assert!(
-        devices()
-            .iter()
-            .any(|d| d.name == "CPU" && d.maps_host_memory)
-    );
-    let err = Backend::open("abacus", 1, CancelToken::new())
-        .err()
-        .expect("no such device");
-    assert!(
-        err.to_string().contains("CPU"),
-        "names the known ones: {err}"
-    );
+    assert!(devices().iter().any(|d| d.name == "CPU" && d.maps_host_memory));
+    let err = Backend::open("abacus", 1, CancelToken::new()).err().expect("no such device");
+    assert!(err.to_string().contains("CPU"), "names the known ones: {err}");
 }
 
 #[test]
@@ -78,10 +69,7 @@ fn conv_2d_in_every_kernel_type_it_takes() {
     let expected = naive_conv_3x3(&x, &k, [w, h, c_in, c_out]);
     let got = run(&[w * h * c_in + k.len()], &[x, k].concat(), |g, both| {
         let x = g.reshape(g.slice(both, 0, 0, w * h * c_in), &[w, h, c_in]);
-        let k = g.reshape(
-            g.slice(both, 0, w * h * c_in, 9 * c_in * c_out),
-            &[3, 3, c_in, c_out],
-        );
+        let k = g.reshape(g.slice(both, 0, w * h * c_in, 9 * c_in * c_out), &[3, 3, c_in, c_out]);
         g.conv_2d(x, k, 1, 1)
     });
     assert!(numeric::nmse(&got, &expected) < 1e-12);
@@ -111,13 +99,9 @@ fn naive_conv_3x3(x: &[f32], k: &[f32], [w, h, c_in, c_out]: [usize; 4]) -> Vec<
 
 #[test]
 fn resize_keeps_the_corners() {
-    let got = run(&[2, 2, 1], &[0.0, 1.0, 2.0, 3.0], |g, x| {
-        g.resize_aligned(x, 3, 3)
-    });
+    let got = run(&[2, 2, 1], &[0.0, 1.0, 2.0, 3.0], |g, x| g.resize_aligned(x, 3, 3));
     assert_eq!(got, [0.0, 0.5, 1.0, 1.0, 1.5, 2.0, 2.0, 2.5, 3.0]);
-    let shrunk = run(&[5, 1, 1], &[0.0, 1.0, 2.0, 3.0, 4.0], |g, x| {
-        g.resize_aligned(x, 3, 1)
-    });
+    let shrunk = run(&[5, 1, 1], &[0.0, 1.0, 2.0, 3.0, 4.0], |g, x| g.resize_aligned(x, 3, 1));
     assert_eq!(shrunk, [0.0, 2.0, 4.0], "two taps, no averaging");
 }
 
@@ -161,19 +145,9 @@ fn stages_hand_on_tensors_without_the_host() {
         first.run().expect("a run");
         second.run().expect("a run");
         second.get(output, &mut out);
-        assert_eq!(
-            out,
-            x.iter().map(|v| (2.0 * v).max(0.0)).collect::<Vec<_>>()
-        );
+        assert_eq!(out, x.iter().map(|v| (2.0 * v).max(0.0)).collect::<Vec<_>>());
     }
-    assert!(matches!(
-        first.set(input, &[0.0]),
-        Err(Error::Length {
-            expected: 6,
-            got: 1,
-            ..
-        })
-    ));
+    assert!(matches!(first.set(input, &[0.0]), Err(Error::Length { expected: 6, got: 1, .. })));
 }
 
 #[test]

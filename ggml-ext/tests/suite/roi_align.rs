@@ -23,12 +23,7 @@ impl Op {
             Ok::<_, Error>((input, g.output(out, "out"), roi))
         })
         .expect("a graph");
-        Op {
-            graph,
-            map,
-            out,
-            roi,
-        }
+        Op { graph, map, out, roi }
     }
 
     fn run(&mut self, map: &[f32], boxes: &[RoiBox]) -> Result<Vec<f32>, Error> {
@@ -42,20 +37,14 @@ impl Op {
 }
 
 fn params(output_size: usize, sampling_ratio: usize, spatial_scale: f32) -> RoiAlignParams {
-    RoiAlignParams {
-        output_size,
-        sampling_ratio,
-        spatial_scale,
-    }
+    RoiAlignParams { output_size, sampling_ratio, spatial_scale }
 }
 
 fn check(size: [usize; 2], p: RoiAlignParams, boxes: &[RoiBox]) {
     let map = noise(size[0] * size[1] * CHANNELS, 11);
     let expected = roi_align_reference(&map, [size[0], size[1], CHANNELS], boxes, &p);
     for lowering in [RoiLowering::Fused, RoiLowering::MatMul] {
-        let got = Op::new(lowering, size, boxes.len(), p)
-            .run(&map, boxes)
-            .expect("valid boxes");
+        let got = Op::new(lowering, size, boxes.len(), p).run(&map, boxes).expect("valid boxes");
         let diff = numeric::max_abs_diff(&got, &expected);
         assert!(diff < 2e-6, "{lowering:?} {size:?} {p:?} {boxes:?}: {diff}");
     }
@@ -80,11 +69,7 @@ const SPECIAL: [RoiBox; 12] = [
 fn special_boxes_on_every_level() {
     for (size, scale) in [(128, 128.0), (64, 64.0), (32, 32.0), (16, 16.0), (1, 1.0)] {
         for sampling_ratio in [2, 0, 1, 3] {
-            check(
-                [size, size],
-                params(14, sampling_ratio, scale / 224.0),
-                &SPECIAL,
-            );
+            check([size, size], params(14, sampling_ratio, scale / 224.0), &SPECIAL);
         }
     }
 }
@@ -105,10 +90,7 @@ fn boxes_can_be_changed_between_runs() {
         for b in &SPECIAL {
             let expected = roi_align_reference(&map, [16, 16, CHANNELS], &[*b], &p);
             let got = op.run(&map, &[*b]).expect("valid box");
-            assert!(
-                numeric::max_abs_diff(&got, &expected) < 2e-6,
-                "{lowering:?} {b:?}"
-            );
+            assert!(numeric::max_abs_diff(&got, &expected) < 2e-6, "{lowering:?} {b:?}");
         }
     }
 }
@@ -128,16 +110,10 @@ fn unusable_boxes_are_errors() {
         let mut op = Op::new(lowering, [16, 16], 1, adaptive);
         for b in bad {
             let got = op.run(&map, &[b]);
-            assert!(
-                matches!(got, Err(Error::Box { index: 0, .. })),
-                "{lowering:?} {b:?}"
-            );
+            assert!(matches!(got, Err(Error::Box { index: 0, .. })), "{lowering:?} {b:?}");
         }
         let got = op.run(&map, &[SPECIAL[0], SPECIAL[1]]);
-        assert!(
-            matches!(got, Err(Error::Length { .. })),
-            "two boxes for one region"
-        );
+        assert!(matches!(got, Err(Error::Length { .. })), "two boxes for one region");
     }
 }
 

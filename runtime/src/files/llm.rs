@@ -26,7 +26,7 @@ pub(crate) struct LlmFile {
 pub(crate) fn open_llm(
     path: &Path,
     options: &LoadOptions,
-    progress: impl FnMut(f32) -> bool + 'static,
+    progress: &mut dyn FnMut(f32) -> bool,
 ) -> Result<LlmFile> {
     let gguf = Gguf::open(path)?;
     let meta = Meta(&gguf);

@@ -96,6 +96,13 @@ macro_rules! asking_command {
             /// lock the language model in memory
             #[argh(switch)]
             pub(crate) mlock: bool,
+            /// copy the language model into the CPU's favourite layout: faster prompts, slower
+            /// start, no sharing of memory with the file
+            #[argh(switch)]
+            pub(crate) repack: bool,
+            /// device of the image side (default: the first GPU, else the CPU)
+            #[argh(option)]
+            pub(crate) device: Option<String>,
             /// say what is being done; twice for more
             #[argh(switch, short = 'v')]
             pub(crate) verbose: u8,
@@ -110,6 +117,8 @@ macro_rules! asking_command {
                     kv_type: self.kv_type,
                     mmap: !self.no_mmap,
                     mlock: self.mlock,
+                    repack: self.repack,
+                    device: self.device.clone(),
                     preprocess: match self.training_preprocess {
                         true => PreprocessMode::Training,
                         false => PreprocessMode::Inference,
