@@ -68,7 +68,7 @@ impl DType {
 
     /// Bytes of one row of `n` elements. `None` if the type's blocks do not divide the row, or on overflow.
     pub fn row_size(self, n: usize) -> Option<usize> {
-        if n % self.block_size() != 0 {
+        if !n.is_multiple_of(self.block_size()) {
             return None;
         }
         // SAFETY: a pure table look-up, valid for every ggml_type of the enum.

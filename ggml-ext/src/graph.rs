@@ -20,6 +20,9 @@ pub struct Input(usize);
 #[derive(Clone, Copy, Debug)]
 pub struct Output(usize);
 
+/// Boxed, because the address of each state is recorded in a node and must not move.
+type RoiStates = Vec<Box<RoiState>>;
+
 /// Records the nodes of a graph under construction.
 ///
 /// The operations are in [`crate::nn`]. Handing over tensors whose shapes do not fit is a
@@ -31,8 +34,7 @@ pub struct Builder<'g> {
     sources: RefCell<Vec<Arc<TensorSet>>>,
     inputs: RefCell<Vec<NonNull<sys::ggml_tensor>>>,
     outputs: RefCell<Vec<NonNull<sys::ggml_tensor>>>,
-    // Boxed: the address of each state is recorded in a node and must not move.
-    pub(crate) rois: RefCell<Vec<Box<RoiState>>>,
+    pub(crate) rois: RefCell<RoiStates>,
     n_unnamed: Cell<usize>,
 }
 
@@ -124,7 +126,7 @@ pub struct Graph {
     graph: NonNull<sys::ggml_cgraph>,
     inputs: Vec<NonNull<sys::ggml_tensor>>,
     outputs: Vec<NonNull<sys::ggml_tensor>>,
-    rois: Vec<Box<RoiState>>,
+    rois: RoiStates,
     galloc: GraphAllocator,
     _ctx: Context,
     _sources: Vec<Arc<TensorSet>>,

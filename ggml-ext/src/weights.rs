@@ -148,7 +148,7 @@ fn check_placement(t: &StoredTensor, file_len: usize) -> std::result::Result<(),
             return Err(format!("tensor `{}` lies outside the file: truncated?", t.name));
         }
     }
-    if t.offset % HOST_ALIGNMENT != 0 {
+    if !t.offset.is_multiple_of(HOST_ALIGNMENT) {
         return Err(format!("tensor `{}` is not aligned to {HOST_ALIGNMENT} bytes", t.name));
     }
     Ok(())
