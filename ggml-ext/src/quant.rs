@@ -229,8 +229,9 @@ mod tests {
         let mut bytes = vec![0];
         quantize(DType::Q8_0, &wave(64), 64, 1, &mut bytes).unwrap();
         let (mut a, mut b) = ([0.0; 64], [0.0; 64]);
+        let aligned = bytes[1..].to_vec();
         dequantize(DType::Q8_0, &bytes[1..], &mut a).unwrap();
-        dequantize(DType::Q8_0, &bytes[1..].to_vec(), &mut b).unwrap();
+        dequantize(DType::Q8_0, &aligned, &mut b).unwrap();
         assert_eq!(a, b);
     }
 }
