@@ -81,26 +81,13 @@ fn verify(c: args::Verify) -> anyhow::Result<ExitCode> {
     let (as_json, n_threads) = (c.json, threads(c.threads));
     let file = Gguf::open(&c.file)?;
     let plan = Plan::new(&Options::from(c))?;
-    let total = plan
-        .files()
-        .iter()
-        .map(|f| f.source_bytes())
-        .max()
-        .unwrap_or(0);
+    let total = plan.files().iter().map(|f| f.source_bytes()).max().unwrap_or(0);
     let progress = Progress::new("verifying", total)?;
     let report = verify::verify(&file, &plan, n_threads, &progress)?;
     progress.finish();
     let json = || format!("{:#}\n", tables::report_json(&report));
-    print(&if as_json {
-        json()
-    } else {
-        tables::report(&report)
-    })?;
-    Ok(if report.is_good() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    print(&if as_json { json() } else { tables::report(&report) })?;
+    Ok(if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn synthesise(c: args::Synth) -> anyhow::Result<ExitCode> {
@@ -113,15 +100,11 @@ fn synthesise(c: args::Synth) -> anyhow::Result<ExitCode> {
 
 /// All cores unless told otherwise.
 fn threads(wanted: Option<usize>) -> usize {
-    wanted
-        .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
-        .max(1)
+    wanted.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)).max(1)
 }
 
 fn print(text: &str) -> anyhow::Result<ExitCode> {
     let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes())
-        .and_then(|()| out.flush())
-        .context("writing to stdout")?;
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("writing to stdout")?;
     Ok(ExitCode::SUCCESS)
 }

@@ -108,10 +108,7 @@ pub fn clip(dir: &Path) -> Result<ClipConfig> {
 /// Reads `preprocessor_config.json` of CLIP; without one, OpenAI's constants hold.
 pub fn preprocessor(dir: &Path) -> Result<Preprocessor> {
     let found = read_optional(&dir.join("preprocessor_config.json"))?;
-    Ok(found.unwrap_or(Preprocessor {
-        image_mean: CLIP_MEAN,
-        image_std: CLIP_STD,
-    }))
+    Ok(found.unwrap_or(Preprocessor { image_mean: CLIP_MEAN, image_std: CLIP_STD }))
 }
 
 /// Reads a JSON file that must be there.
@@ -126,9 +123,7 @@ pub fn read_optional<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(Error::io(path)(e)),
     };
-    serde_json::from_slice(&text)
-        .map(Some)
-        .map_err(|e| Error::malformed(path, e))
+    serde_json::from_slice(&text).map(Some).map_err(|e| Error::malformed(path, e))
 }
 
 fn not_found(path: &Path) -> Error {

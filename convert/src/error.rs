@@ -123,10 +123,7 @@ impl Error {
 
     /// A malformed file.
     pub(crate) fn malformed(path: impl Into<PathBuf>, reason: impl ToString) -> Error {
-        Error::Malformed {
-            path: path.into(),
-            reason: reason.to_string(),
-        }
+        Error::Malformed { path: path.into(), reason: reason.to_string() }
     }
 }
 

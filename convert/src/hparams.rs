@@ -34,10 +34,7 @@ pub fn llm(dir: &Path, name: &str, c: &LanguageConfig) -> Result<LlmHparams> {
     };
     // Head widths divide by the head count, which no check has seen yet.
     if h.n_head == 0 {
-        return Err(Error::malformed(
-            dir.join("config.json"),
-            "num_attention_heads is 0",
-        ));
+        return Err(Error::malformed(dir.join("config.json"), "num_attention_heads is 0"));
     }
     checked(dir, LlmHparams::from_kv(h.to_kv().as_slice()))
 }
@@ -52,24 +49,13 @@ pub fn mmproj(
 ) -> Result<MmprojHparams> {
     let vision = vision(clip_dir, c)?;
     let region = region(language, c, &vision)?;
-    let h = MmprojHparams {
-        name: name.to_owned(),
-        vision,
-        region,
-        tokens,
-    };
-    checked(
-        language.path(),
-        MmprojHparams::from_kv(h.to_kv().as_slice()),
-    )
+    let h = MmprojHparams { name: name.to_owned(), vision, region, tokens };
+    checked(language.path(), MmprojHparams::from_kv(h.to_kv().as_slice()))
 }
 
 /// What the runtime will check is checked before anything is written.
 fn checked<T>(path: &Path, h: std::result::Result<T, HparamsError>) -> Result<T> {
-    h.map_err(|source| Error::Hparams {
-        path: path.to_owned(),
-        source,
-    })
+    h.map_err(|source| Error::Hparams { path: path.to_owned(), source })
 }
 
 fn vision(dir: &Path, language: &LanguageConfig) -> Result<VisionHparams> {
@@ -133,9 +119,7 @@ fn region(
 
 /// How many tensors of a numbered family there are.
 fn count(tensors: &dyn Tensors, name: impl Fn(u32) -> String) -> u32 {
-    (0..)
-        .take_while(|&i| tensors.meta(&name(i)).is_some())
-        .count() as u32
+    (0..).take_while(|&i| tensors.meta(&name(i)).is_some()).count() as u32
 }
 
 /// One extent of a tensor's shape (PyTorch order).
@@ -165,27 +149,19 @@ fn image_tap(dir: &Path, select_layer: i64, n_layer: u32) -> Result<u32> {
 
 /// Hidden states of the levels: back from the image's in steps of three, ascending.
 fn taps(dir: &Path, image_tap: u32, n_levels: u32) -> Result<Vec<u32>> {
-    let back = |l: u32| {
-        l.checked_mul(LEVEL_STEP)
-            .and_then(|d| image_tap.checked_sub(d))
-    };
+    let back = |l: u32| l.checked_mul(LEVEL_STEP).and_then(|d| image_tap.checked_sub(d));
     let taps: Option<Vec<u32>> = (0..n_levels).rev().map(back).collect();
-    taps.filter(|t| t.first().is_some_and(|&t| t > 0))
-        .ok_or_else(|| {
-            let reason = format!(
-                "a vision tower tapped at {image_tap} is too shallow for {n_levels} levels"
-            );
-            Error::malformed(dir, reason)
-        })
+    taps.filter(|t| t.first().is_some_and(|&t| t > 0)).ok_or_else(|| {
+        let reason =
+            format!("a vision tower tapped at {image_tap} is too shallow for {n_levels} levels");
+        Error::malformed(dir, reason)
+    })
 }
 
 /// Sides of the maps: each twice the next coarser one, the last is the grid of patches.
 fn level_sizes(grid: u32, n_levels: u32) -> Vec<u32> {
     // A count that would overflow fails the later check against what is allowed.
-    (0..n_levels.min(16))
-        .rev()
-        .map(|k| grid.saturating_mul(1 << k))
-        .collect()
+    (0..n_levels.min(16)).rev().map(|k| grid.saturating_mul(1 << k)).collect()
 }
 
 /// The side of RoIAlign's output, from the length of the flattened RoI.

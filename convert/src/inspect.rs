@@ -23,11 +23,7 @@ fn by_type(tensors: &[TensorInfo]) -> BTreeMap<String, (usize, usize)> {
 
 /// A table of keys and tensors.
 pub fn text(file: &Gguf) -> String {
-    let mut out = format!(
-        "{} ({} bytes)\n\nkeys\n",
-        file.path().display(),
-        file.map().len()
-    );
+    let mut out = format!("{} ({} bytes)\n\nkeys\n", file.path().display(), file.map().len());
     for key in file.keys() {
         let value = file.get(key).map_or_else(String::new, |v| brief(&v));
         let _ = writeln!(out, "  {key:<44} {value}");
@@ -46,10 +42,8 @@ pub fn text(file: &Gguf) -> String {
 
 /// One JSON object with everything but long arrays, of which kind and length are given.
 pub fn json(file: &Gguf) -> Json {
-    let keys: serde_json::Map<String, Json> = file
-        .keys()
-        .filter_map(|k| Some((k.to_owned(), key_json(&file.get(k)?))))
-        .collect();
+    let keys: serde_json::Map<String, Json> =
+        file.keys().filter_map(|k| Some((k.to_owned(), key_json(&file.get(k)?)))).collect();
     let tensors: Vec<Json> = file
         .tensors()
         .iter()
@@ -88,16 +82,8 @@ fn brief(v: &Value) -> String {
     match v {
         Value::Array(kind, items) => {
             let shown: Vec<_> = items.iter().take(SHOWN_ITEMS).map(brief).collect();
-            let dots = if items.len() > SHOWN_ITEMS {
-                ", ..."
-            } else {
-                ""
-            };
-            let kind = if *kind == Kind::Str {
-                "texts"
-            } else {
-                "values"
-            };
+            let dots = if items.len() > SHOWN_ITEMS { ", ..." } else { "" };
+            let kind = if *kind == Kind::Str { "texts" } else { "values" };
             format!("[{}{dots}] ({} {kind})", shown.join(", "), items.len())
         }
         Value::Str(s) if s.chars().count() > SHOWN => {

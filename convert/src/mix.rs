@@ -19,16 +19,10 @@ pub struct Choice {
 /// The rules are those of llama.cpp's quantiser, so that the same tensors get the same types.
 pub fn choose(spec: &TensorSpec, file_type: FileType, n_layer: u32) -> Choice {
     if spec.kind.is_always_f32() {
-        return Choice {
-            dtype: DType::F32,
-            wanted: DType::F32,
-        };
+        return Choice { dtype: DType::F32, wanted: DType::F32 };
     }
     let wanted = wanted(spec, file_type, n_layer);
-    Choice {
-        dtype: fit(spec, wanted),
-        wanted,
-    }
+    Choice { dtype: fit(spec, wanted), wanted }
 }
 
 fn wanted(spec: &TensorSpec, file_type: FileType, n_layer: u32) -> DType {
@@ -64,11 +58,7 @@ fn needs_more_bits(il: u32, n_layer: u32) -> bool {
 /// The nearest type that the tensor's shape allows.
 fn fit(spec: &TensorSpec, wanted: DType) -> DType {
     if !spec.kind.is_quantizable() {
-        return if wanted == DType::F32 {
-            DType::F32
-        } else {
-            DType::F16
-        };
+        return if wanted == DType::F32 { DType::F32 } else { DType::F16 };
     }
     let fits = |t: DType| spec.n_per_row() % t.block_size() as u64 == 0;
     let smaller_blocks = match wanted {
@@ -77,10 +67,7 @@ fn fit(spec: &TensorSpec, wanted: DType) -> DType {
         DType::Q6K => DType::Q8_0,
         other => other,
     };
-    [wanted, smaller_blocks]
-        .into_iter()
-        .find(|&t| fits(t))
-        .unwrap_or(DType::F16)
+    [wanted, smaller_blocks].into_iter().find(|&t| fits(t)).unwrap_or(DType::F16)
 }
 
 #[cfg(test)]
@@ -126,39 +113,23 @@ mod tests {
         let h = Preset::B7.mmproj();
         let specs = mmproj_specs(&h);
         let region = |name: &str, t| {
-            choose(
-                specs.iter().find(|s| s.name == name).unwrap(),
-                t,
-                h.vision.n_layer,
-            )
+            choose(specs.iter().find(|s| s.name == name).unwrap(), t, h.vision.n_layer)
         };
         let conv = region("r.fuse.0.conv.weight", FileType::Q4KM);
         assert_eq!((conv.dtype, conv.wanted), (DType::F16, DType::Q4K));
         assert_eq!(region("r.pconv.0.weight", FileType::F32).dtype, DType::F32);
-        assert_eq!(
-            region("v.patch_embd.weight", FileType::Bf16).dtype,
-            DType::F16
-        );
-        assert_eq!(
-            region("r.input_conv.0.weight", FileType::Q8_0).dtype,
-            DType::F16
-        );
+        assert_eq!(region("v.patch_embd.weight", FileType::Bf16).dtype, DType::F16);
+        assert_eq!(region("r.input_conv.0.weight", FileType::Q8_0).dtype, DType::F16);
         assert_eq!(region("r.pos.0.weight", FileType::Q6K).dtype, DType::F16);
         assert_eq!(region("r.flatten.weight", FileType::Q6K).dtype, DType::Q6K);
-        assert_eq!(
-            region("v.position_embd.weight", FileType::Q8_0).dtype,
-            DType::F32
-        );
+        assert_eq!(region("v.position_embd.weight", FileType::Q8_0).dtype, DType::F32);
     }
 
     #[test]
     fn small_widths_take_blocks_of_32() {
         let h = Preset::Tiny.llm();
         let specs = llm_specs(&h);
-        let down = specs
-            .iter()
-            .find(|s| s.name == "blk.0.ffn_down.weight")
-            .unwrap();
+        let down = specs.iter().find(|s| s.name == "blk.0.ffn_down.weight").unwrap();
         assert_eq!(choose(down, FileType::Q4KM, 2).dtype, DType::Q5_0);
         assert_eq!(choose(down, FileType::Q5KM, 2).wanted, DType::Q5K);
         assert_eq!(choose(down, FileType::Q5KM, 2).dtype, DType::Q5_1);

@@ -41,15 +41,9 @@ impl Plan {
 
     /// Writes one file under a temporary name.
     fn write(&self, file: &FilePlan, n_threads: usize, observer: &dyn Observer) -> Result<Sealed> {
-        let keys: Vec<_> = file
-            .keys
-            .iter()
-            .map(|(k, v)| (k.clone(), gguf_value(v)))
-            .collect();
-        let tensors = file
-            .tensors
-            .iter()
-            .map(|t| (t.spec.name.as_str(), t.dtype, t.spec.shape.as_slice()));
+        let keys: Vec<_> = file.keys.iter().map(|(k, v)| (k.clone(), gguf_value(v))).collect();
+        let tensors =
+            file.tensors.iter().map(|t| (t.spec.name.as_str(), t.dtype, t.spec.shape.as_slice()));
         let mut writer = Writer::create(&file.path, &keys, tensors)?;
         let n_threads = n_threads.max(1);
         // Enough for every converter to have one piece at hand and one done.
@@ -70,9 +64,7 @@ impl Plan {
             drop((to_convert, converted));
             // Returning drops both ends, which stops the other threads.
             write_all(&mut writer, to_write, permit, observer)?;
-            reader
-                .join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         })?;
         Ok(writer.seal()?)
     }
@@ -103,13 +95,7 @@ fn read_all<'a>(
         let mut open = true;
         each_piece(source, tensor, PIECE, |bytes, dtype| {
             let n_read = bytes.len() as u64;
-            let piece = Piece {
-                number,
-                tensor,
-                n_read,
-                bytes,
-                dtype,
-            };
+            let piece = Piece { number, tensor, n_read, bytes, dtype };
             number += 1;
             open = permits.recv().is_ok() && out.send(piece).is_ok();
             Ok(open)
@@ -164,10 +150,7 @@ fn interleave_halves(bytes: &[u8], unit: usize, row_bytes: usize) -> Vec<u8> {
     let mut out = Vec::with_capacity(bytes.len());
     for head in bytes.chunks_exact(unit * row_bytes) {
         let (first, second) = head.split_at(unit / 2 * row_bytes);
-        for (a, b) in first
-            .chunks_exact(row_bytes)
-            .zip(second.chunks_exact(row_bytes))
-        {
+        for (a, b) in first.chunks_exact(row_bytes).zip(second.chunks_exact(row_bytes)) {
             out.extend_from_slice(a);
             out.extend_from_slice(b);
         }
@@ -184,10 +167,7 @@ fn convert_all<'a>(pieces: &Mutex<Receiver<Piece<'a>>>, out: &SyncSender<Result<
         };
         let Ok(piece) = next else { return };
         let name = &piece.tensor.spec.name;
-        let done = convert(piece).map_err(|source| Error::Tensor {
-            name: name.clone(),
-            source,
-        });
+        let done = convert(piece).map_err(|source| Error::Tensor { name: name.clone(), source });
         if out.send(done).is_err() {
             return;
         }
@@ -204,11 +184,7 @@ fn convert(piece: Piece) -> ggml_ext::Result<Piece> {
     let n_per_row = piece.tensor.spec.n_per_row() as usize;
     let mut bytes = Vec::new();
     quant::quantize(to, &values, n_per_row, 1, &mut bytes)?;
-    Ok(Piece {
-        bytes,
-        dtype: to,
-        ..piece
-    })
+    Ok(Piece { bytes, dtype: to, ..piece })
 }
 
 /// The values of plain data.
@@ -218,13 +194,10 @@ pub fn to_f32(bytes: &[u8], dtype: DType, n_threads: usize) -> ggml_ext::Result<
     let part = values.len().div_ceil(n_threads.max(1)).max(1);
     std::thread::scope(|scope| {
         let parts = bytes.chunks(part * size).zip(values.chunks_mut(part));
-        let jobs: Vec<_> = parts
-            .map(|(src, dst)| scope.spawn(|| quant::dequantize(dtype, src, dst)))
-            .collect();
-        jobs.into_iter().try_for_each(|j| {
-            j.join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        })
+        let jobs: Vec<_> =
+            parts.map(|(src, dst)| scope.spawn(|| quant::dequantize(dtype, src, dst))).collect();
+        jobs.into_iter()
+            .try_for_each(|j| j.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
     })?;
     Ok(values)
 }
@@ -245,10 +218,9 @@ fn write_all(
                 return Err(Error::Cancelled);
             }
             let name = &piece.tensor.spec.name;
-            writer.write(&piece.bytes).map_err(|source| Error::Tensor {
-                name: name.clone(),
-                source,
-            })?;
+            writer
+                .write(&piece.bytes)
+                .map_err(|source| Error::Tensor { name: name.clone(), source })?;
             observer.advance(name, piece.n_read);
             next += 1;
             // The reader may have finished.
@@ -284,10 +256,7 @@ mod tests {
         // Two heads of four rows of two bytes.
         let rows: Vec<u8> = (0..8).flat_map(|r| [r, r]).collect();
         let got = interleave_halves(&rows, 4, 2);
-        let want: Vec<u8> = [0, 2, 1, 3, 4, 6, 5, 7]
-            .into_iter()
-            .flat_map(|r| [r, r])
-            .collect();
+        let want: Vec<u8> = [0, 2, 1, 3, 4, 6, 5, 7].into_iter().flat_map(|r| [r, r]).collect();
         assert_eq!(got, want);
     }
 }

@@ -76,10 +76,7 @@ pub struct TensorPlan {
 impl TensorPlan {
     /// Bytes in the new file.
     pub fn n_bytes(&self) -> u64 {
-        let row = self
-            .dtype
-            .row_size(self.spec.n_per_row() as usize)
-            .unwrap_or(0) as u64;
+        let row = self.dtype.row_size(self.spec.n_per_row() as usize).unwrap_or(0) as u64;
         row * (self.spec.n_elements() / self.spec.n_per_row())
     }
 
@@ -130,10 +127,7 @@ impl Plan {
 
         let both: [&dyn Tensors; 2] = [&*language, &clip];
         let tensors = |specs: Vec<TensorSpec>, n_layer| {
-            specs
-                .into_iter()
-                .map(|s| tensor_plan(both, s, o, n_layer))
-                .collect::<Result<Vec<_>>>()
+            specs.into_iter().map(|s| tensor_plan(both, s, o, n_layer)).collect::<Result<Vec<_>>>()
         };
         let llm_tensors = tensors(llm_specs(&llm), llm.n_layer)?;
         let mm_tensors = tensors(mmproj_specs(&mm), mm.vision.n_layer)?;
@@ -201,10 +195,7 @@ fn model_name(o: &Options) -> Result<String> {
 fn file_keys(t: FileType) -> Vec<(String, Value)> {
     vec![
         (keys::FILE_TYPE.to_owned(), Value::U32(t.number())),
-        (
-            keys::QUANTIZATION_VERSION.to_owned(),
-            Value::U32(QUANTIZATION_VERSION),
-        ),
+        (keys::QUANTIZATION_VERSION.to_owned(), Value::U32(QUANTIZATION_VERSION)),
     ]
 }
 
@@ -226,13 +217,7 @@ fn tensor_plan(
     };
     let choice = mix::choose(&spec, file_type, n_layer);
     let (dtype, wanted) = (choice.dtype, choice.wanted);
-    Ok(TensorPlan {
-        spec,
-        source: meta.path,
-        source_type,
-        dtype,
-        wanted,
-    })
+    Ok(TensorPlan { spec, source: meta.path, source_type, dtype, wanted })
 }
 
 /// Fails if a checkpoint has a tensor that no spec takes and that is not known to be superfluous.
@@ -240,22 +225,15 @@ fn refuse_unknown<'a>(
     [language, clip]: [&dyn Tensors; 2],
     specs: impl Iterator<Item = &'a TensorSpec>,
 ) -> Result<()> {
-    let taken: HashSet<_> = specs
-        .map(|s| (s.source.checkpoint, s.source.name.as_str()))
-        .collect();
+    let taken: HashSet<_> = specs.map(|s| (s.source.checkpoint, s.source.name.as_str())).collect();
     for (checkpoint, tensors) in [(Checkpoint::Language, language), (Checkpoint::Clip, clip)] {
         let mut names = tensors.names();
         // One of several is named: always the same one.
         names.sort_unstable();
         for name in names {
             if !taken.contains(&(checkpoint, name)) && !is_superfluous(checkpoint, name) {
-                let path = tensors
-                    .meta(name)
-                    .map_or(tensors.path().to_owned(), |m| m.path);
-                return Err(Error::UnknownTensor {
-                    path,
-                    name: name.to_owned(),
-                });
+                let path = tensors.meta(name).map_or(tensors.path().to_owned(), |m| m.path);
+                return Err(Error::UnknownTensor { path, name: name.to_owned() });
             }
         }
     }
@@ -269,9 +247,7 @@ fn is_superfluous(checkpoint: Checkpoint, name: &str) -> bool {
         Checkpoint::Clip => {
             name == hf::POSITION_IDS
                 || name.starts_with(hf::POST_LAYERNORM)
-                || hf::CLIP_IGNORED_PREFIXES
-                    .iter()
-                    .any(|p| name.starts_with(p))
+                || hf::CLIP_IGNORED_PREFIXES.iter().any(|p| name.starts_with(p))
         }
     }
 }

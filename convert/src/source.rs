@@ -71,28 +71,15 @@ pub fn find(tensors: &dyn Tensors, source: &Source) -> Result<(Meta, DType)> {
     let name = source.name.clone();
     let Some(meta) = tensors.meta(&name) else {
         let remedy = "the checkpoint is incomplete or of another model";
-        return Err(Error::MissingTensor {
-            path: tensors.path().to_owned(),
-            name,
-            remedy,
-        });
+        return Err(Error::MissingTensor { path: tensors.path().to_owned(), name, remedy });
     };
     if meta.shape != source.shape {
         let (expected, got) = (source.shape.clone(), meta.shape);
-        return Err(Error::Shape {
-            path: meta.path,
-            name,
-            expected,
-            got,
-        });
+        return Err(Error::Shape { path: meta.path, name, expected, got });
     }
     match meta.element.clone() {
         ElementType::Float(dtype) => Ok((meta, dtype)),
-        ElementType::Other(got) => Err(Error::ElementType {
-            path: meta.path,
-            name,
-            got,
-        }),
+        ElementType::Other(got) => Err(Error::ElementType { path: meta.path, name, got }),
     }
 }
 

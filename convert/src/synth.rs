@@ -52,11 +52,7 @@ fn write_all(
 ) -> Result<()> {
     let all = specs(preset);
     let parts = [
-        (
-            language,
-            Checkpoint::Language,
-            files::language_files(preset),
-        ),
+        (language, Checkpoint::Language, files::language_files(preset)),
         (clip, Checkpoint::Clip, files::clip_files(preset)),
     ];
     for (dir, checkpoint, small) in parts {
@@ -65,10 +61,8 @@ fn write_all(
             let path = dir.join(name);
             std::fs::write(&path, bytes).map_err(Error::io(&path))?;
         }
-        let specs: Vec<&TensorSpec> = all
-            .iter()
-            .filter(|s| s.source.checkpoint == checkpoint)
-            .collect();
+        let specs: Vec<&TensorSpec> =
+            all.iter().filter(|s| s.source.checkpoint == checkpoint).collect();
         write_weights(dir, &specs, seed, observer)?;
     }
     Ok(())

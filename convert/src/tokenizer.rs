@@ -74,10 +74,7 @@ impl Tokenizer {
         let pieces = Pieces::open(&dir.join("tokenizer.model"))?;
         let added = added_tokens(dir, pieces.len())?;
         let texts = Texts::open(dir)?;
-        let beyond = added
-            .keys()
-            .next_back()
-            .map_or(0, |id| id.saturating_add(1));
+        let beyond = added.keys().next_back().map_or(0, |id| id.saturating_add(1));
         let n = pieces.len().max(beyond);
         if n > n_vocab {
             let reason = format!(
@@ -86,12 +83,7 @@ impl Tokenizer {
             );
             return Err(Error::malformed(dir, reason));
         }
-        Ok(Tokenizer {
-            pieces,
-            added,
-            texts,
-            n_vocab,
-        })
+        Ok(Tokenizer { pieces, added, texts, n_vocab })
     }
 
     /// Ids of the tokens that the runtime treats specially, and the texts at which it splits.
@@ -135,14 +127,8 @@ impl Tokenizer {
         let config: TokenizerConfig = self.config(dir)?;
         let (tokens, scores, types) = self.table();
         let mut kv = vec![
-            (
-                keys::TOKENIZER_MODEL,
-                Value::Str(keys::TOKENIZER_LLAMA.into()),
-            ),
-            (
-                keys::TOKENIZER_PRE,
-                Value::Str(keys::TOKENIZER_PRE_DEFAULT.into()),
-            ),
+            (keys::TOKENIZER_MODEL, Value::Str(keys::TOKENIZER_LLAMA.into())),
+            (keys::TOKENIZER_PRE, Value::Str(keys::TOKENIZER_PRE_DEFAULT.into())),
             (keys::TOKENIZER_TOKENS, Value::Strs(tokens)),
             (keys::TOKENIZER_SCORES, Value::F32s(scores)),
             (keys::TOKENIZER_TOKEN_TYPE, Value::I32s(types)),
@@ -150,18 +136,9 @@ impl Tokenizer {
             (keys::TOKENIZER_EOS, Value::U32(special.eos)),
             (keys::TOKENIZER_UNK, Value::U32(special.unk)),
             (keys::TOKENIZER_ADD_BOS, Value::Bool(special.add_bos)),
-            (
-                keys::TOKENIZER_ADD_EOS,
-                Value::Bool(config.add_eos_token.unwrap_or(false)),
-            ),
-            (
-                keys::TOKENIZER_ADD_SPACE_PREFIX,
-                Value::Bool(self.pieces.dummy_prefix),
-            ),
-            (
-                keys::CHAT_TEMPLATE,
-                Value::Str(special::CHAT_TEMPLATE.into()),
-            ),
+            (keys::TOKENIZER_ADD_EOS, Value::Bool(config.add_eos_token.unwrap_or(false))),
+            (keys::TOKENIZER_ADD_SPACE_PREFIX, Value::Bool(self.pieces.dummy_prefix)),
+            (keys::CHAT_TEMPLATE, Value::Str(special::CHAT_TEMPLATE.into())),
         ];
         kv.extend(special.pad.map(|id| (keys::TOKENIZER_PAD, Value::U32(id))));
         Ok(kv.into_iter().map(|(k, v)| (k.to_owned(), v)).collect())
@@ -197,10 +174,7 @@ impl Tokenizer {
     }
 
     fn added_id(&self, text: &str) -> Option<u32> {
-        self.added
-            .iter()
-            .find(|(_, t)| *t == text)
-            .map(|(&id, _)| id)
+        self.added.iter().find(|(_, t)| *t == text).map(|(&id, _)| id)
     }
 
     /// The id of a text: an added token, else a piece, else the unknown piece.
@@ -220,10 +194,8 @@ fn added_tokens(dir: &Path, n_pieces: u32) -> Result<BTreeMap<u32, String>> {
     let config: Option<TokenizerConfig> =
         config::read_optional(&dir.join("tokenizer_config.json"))?;
     let decoder = config.unwrap_or_default().added_tokens_decoder;
-    let mut added: BTreeMap<u32, String> = decoder
-        .into_iter()
-        .map(|(id, token)| (id, token.content))
-        .collect();
+    let mut added: BTreeMap<u32, String> =
+        decoder.into_iter().map(|(id, token)| (id, token.content)).collect();
     if added.keys().all(|&id| id < n_pieces) {
         let fast: Option<TokenizerJson> = config::read_optional(&dir.join("tokenizer.json"))?;
         let tokens = fast.unwrap_or_default().added_tokens;

@@ -97,12 +97,9 @@ impl FromStr for FileType {
 
     fn from_str(s: &str) -> Result<FileType, String> {
         let wanted = s.to_lowercase();
-        FileType::ALL
-            .into_iter()
-            .find(|t| t.name() == wanted)
-            .ok_or_else(|| {
-                let known: Vec<_> = FileType::ALL.iter().map(|t| t.name()).collect();
-                format!("unknown type `{s}`: there are {}", known.join(", "))
-            })
+        FileType::ALL.into_iter().find(|t| t.name() == wanted).ok_or_else(|| {
+            let known: Vec<_> = FileType::ALL.iter().map(|t| t.name()).collect();
+            format!("unknown type `{s}`: there are {}", known.join(", "))
+        })
     }
 }

@@ -37,11 +37,7 @@ pub struct Group {
 impl Group {
     /// Squared error relative to the squared source values.
     pub fn nmse(&self) -> f64 {
-        if self.error == 0.0 {
-            0.0
-        } else {
-            self.error / self.signal
-        }
+        if self.error == 0.0 { 0.0 } else { self.error / self.signal }
     }
 }
 
@@ -81,31 +77,15 @@ pub fn verify(
     if let Some(extra) = file.tensors().iter().find(|t| !has(wanted, &t.name)) {
         return Err(bad(format!("tensor `{}` does not belong here", extra.name)));
     }
-    let comparison = Comparison {
-        file,
-        plan,
-        n_threads,
-        observer,
-    };
-    let mut report = Report {
-        groups: BTreeMap::new(),
-        keys: differing_keys(file, wanted),
-    };
+    let comparison = Comparison { file, plan, n_threads, observer };
+    let mut report = Report { groups: BTreeMap::new(), keys: differing_keys(file, wanted) };
     for tensor in &wanted.tensors {
         let name = &tensor.spec.name;
-        let info = file
-            .tensor(name)
-            .ok_or_else(|| bad(format!("tensor `{name}` is missing")))?;
-        let dtype = info
-            .dtype
-            .filter(|_| info.shape() == tensor.spec.shape)
-            .ok_or_else(|| {
-                let (kind, shape) = (info.type_name(), info.shape());
-                bad(format!(
-                    "tensor `{name}` is {kind} {shape:?}, not {:?}",
-                    tensor.spec.shape
-                ))
-            })?;
+        let info = file.tensor(name).ok_or_else(|| bad(format!("tensor `{name}` is missing")))?;
+        let dtype = info.dtype.filter(|_| info.shape() == tensor.spec.shape).ok_or_else(|| {
+            let (kind, shape) = (info.type_name(), info.shape());
+            bad(format!("tensor `{name}` is {kind} {shape:?}, not {:?}", tensor.spec.shape))
+        })?;
         let group = report.groups.entry((group_name(name), dtype)).or_default();
         group.n_tensors += 1;
         comparison.compare(tensor, dtype, group)?;
@@ -144,11 +124,7 @@ fn differing_keys(file: &Gguf, plan: &FilePlan) -> Vec<String> {
 fn group_name(name: &str) -> String {
     let star = |part: &str| {
         let number = part.bytes().all(|b| b.is_ascii_digit());
-        if number {
-            "*".to_owned()
-        } else {
-            part.to_owned()
-        }
+        if number { "*".to_owned() } else { part.to_owned() }
     };
     name.split('.').map(star).collect::<Vec<_>>().join(".")
 }
@@ -165,10 +141,7 @@ impl Comparison<'_> {
     /// Adds the error of one tensor, which the file holds as `dtype`, to its group.
     fn compare(&self, tensor: &TensorPlan, dtype: DType, group: &mut Group) -> Result<()> {
         let name = &tensor.spec.name;
-        let failed = |source| Error::Tensor {
-            name: name.clone(),
-            source,
-        };
+        let failed = |source| Error::Tensor { name: name.clone(), source };
         let source = self.plan.tensors(tensor.spec.source.checkpoint);
         let mut rest = self.file.tensor_bytes(name).unwrap_or_default();
         each_piece(source, tensor, PIECE, |bytes, source_type| {
@@ -206,10 +179,7 @@ mod tests {
 
     #[test]
     fn blocks_form_groups() {
-        assert_eq!(
-            group_name("v.blk.11.attn_q.weight"),
-            "v.blk.*.attn_q.weight"
-        );
+        assert_eq!(group_name("v.blk.11.attn_q.weight"), "v.blk.*.attn_q.weight");
         assert_eq!(group_name("mm.0.bias"), "mm.*.bias");
     }
 

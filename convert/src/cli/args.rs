@@ -130,11 +130,7 @@ pub struct Verify {
 /// Writes a synthetic checkpoint in the published layout: OUT/checkpoint and OUT/clip. Its weights
 /// are noise, so it answers nonsense; it is for tests and measurements.
 #[derive(FromArgs, Debug)]
-#[argh(
-    subcommand,
-    name = "synth",
-    example = "{command_name} --preset tiny --out /tmp/tiny"
-)]
+#[argh(subcommand, name = "synth", example = "{command_name} --preset tiny --out /tmp/tiny")]
 pub struct Synth {
     /// sizes: 7b (13 GB), 13b (26 GB) or tiny
     #[argh(option)]
@@ -212,15 +208,8 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Args, Exit> {
         })?;
         words.extend(split_equals(arg));
     }
-    if words
-        .iter()
-        .take_while(|w| *w != "--")
-        .any(|w| w == "--version" || w == "-V")
-    {
-        return Err(Exit::Answer(format!(
-            "{PROGRAM} {}",
-            env!("CARGO_PKG_VERSION")
-        )));
+    if words.iter().take_while(|w| *w != "--").any(|w| w == "--version" || w == "-V") {
+        return Err(Exit::Answer(format!("{PROGRAM} {}", env!("CARGO_PKG_VERSION"))));
     }
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     Args::from_args(&[PROGRAM], &words).map_err(|EarlyExit { output, status }| match status {
@@ -242,22 +231,13 @@ mod tests {
     use super::*;
 
     fn parse_words(words: &[&str]) -> Result<Args, Exit> {
-        parse(
-            std::iter::once(PROGRAM)
-                .chain(words.iter().copied())
-                .map(OsString::from),
-        )
+        parse(std::iter::once(PROGRAM).chain(words.iter().copied()).map(OsString::from))
     }
 
     #[test]
     fn options_may_hold_an_equals_sign() {
         let args = ["convert", "ck", "--clip=c", "--out", "o", "--llm=Q8_0"];
-        let Ok(Args {
-            command: Command::Convert(c),
-        }) = parse_words(&args)
-        else {
-            panic!()
-        };
+        let Ok(Args { command: Command::Convert(c) }) = parse_words(&args) else { panic!() };
         assert_eq!((c.clip, c.llm), ("c".into(), FileType::Q8_0));
         assert_eq!((c.vision, c.region), (FileType::F16, FileType::F16));
     }
@@ -265,20 +245,10 @@ mod tests {
     #[test]
     fn the_defaults_are_those_that_help_names() {
         let args = ["convert", "ck", "--clip", "c", "--out", "o"];
-        let Ok(Args {
-            command: Command::Convert(c),
-        }) = parse_words(&args)
-        else {
-            panic!()
-        };
-        let Err(Exit::Answer(help)) = parse_words(&["convert", "--help"]) else {
-            panic!()
-        };
+        let Ok(Args { command: Command::Convert(c) }) = parse_words(&args) else { panic!() };
+        let Err(Exit::Answer(help)) = parse_words(&["convert", "--help"]) else { panic!() };
         let flat = help.split_whitespace().collect::<Vec<_>>().join(" ");
-        assert!(
-            flat.contains(&format!("language model (default: {})", c.llm)),
-            "{help}"
-        );
+        assert!(flat.contains(&format!("language model (default: {})", c.llm)), "{help}");
         assert!(flat.contains(&format!("image projector (default: {})", c.vision)));
         assert!(flat.contains(&format!("region extractor (default: {})", c.region)));
     }
@@ -290,25 +260,12 @@ mod tests {
             &[],
             &["convert"],
             &["inspect", "a", "--no-such"],
-            &[
-                "convert", "ck", "--clip", "c", "--out", "o", "--llm", "q3_x",
-            ],
+            &["convert", "ck", "--clip", "c", "--out", "o", "--llm", "q3_x"],
         ] {
-            assert!(
-                matches!(parse_words(words), Err(Exit::Usage(_))),
-                "{words:?}"
-            );
+            assert!(matches!(parse_words(words), Err(Exit::Usage(_))), "{words:?}");
         }
-        for words in [
-            &["--version"][..],
-            &["-V"],
-            &["--help"],
-            &["verify", "--help"],
-        ] {
-            assert!(
-                matches!(parse_words(words), Err(Exit::Answer(_))),
-                "{words:?}"
-            );
+        for words in [&["--version"][..], &["-V"], &["--help"], &["verify", "--help"]] {
+            assert!(matches!(parse_words(words), Err(Exit::Answer(_))), "{words:?}");
         }
     }
 }

@@ -28,10 +28,7 @@ impl Progress {
         let style = "{prefix} [{bar:30}] {bytes}/{total_bytes} {bytes_per_sec} {eta} {wide_msg}";
         let style = ProgressStyle::with_template(style)?.progress_chars("=> ");
         let bar = ProgressBar::with_draw_target(Some(total), target);
-        Ok(Progress {
-            bar: bar.with_style(style).with_prefix(what),
-            cancelled,
-        })
+        Ok(Progress { bar: bar.with_style(style).with_prefix(what), cancelled })
     }
 
     /// Removes the bar.

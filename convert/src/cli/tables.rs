@@ -19,10 +19,7 @@ pub fn plan(plan: &Plan) -> String {
 }
 
 fn tensor(t: &TensorPlan) -> String {
-    let (spec, file) = (
-        &t.spec,
-        t.source.file_name().unwrap_or_default().to_string_lossy(),
-    );
+    let (spec, file) = (&t.spec, t.source.file_name().unwrap_or_default().to_string_lossy());
     let kind = if t.fell_back() {
         format!("{} (instead of {})", t.dtype, t.wanted)
     } else {
@@ -49,10 +46,7 @@ pub fn files(plan: &Plan) -> String {
         for ((wanted, got), names) in &kinds {
             let example = &names[0];
             let n = names.len();
-            let _ = writeln!(
-                out,
-                "  {n} tensors are {got} instead of {wanted}, such as {example}"
-            );
+            let _ = writeln!(out, "  {n} tensors are {got} instead of {wanted}, such as {example}");
         }
     }
     out
@@ -109,11 +103,7 @@ pub fn report(r: &Report) -> String {
     for key in &r.keys {
         let _ = writeln!(out, "key `{key}` is missing or differs from the source");
     }
-    out.push_str(if r.is_good() {
-        "good\n"
-    } else {
-        "NOT the same model\n"
-    });
+    out.push_str(if r.is_good() { "good\n" } else { "NOT the same model\n" });
     out
 }
 

@@ -26,12 +26,7 @@ impl Merge {
     /// do not fit.
     pub fn new(delta: Directory, base: Directory) -> Result<Merge> {
         let merge = Merge { delta, base };
-        for name in merge
-            .delta
-            .names()
-            .into_iter()
-            .filter(|n| !n.ends_with(hf::ROTARY_SUFFIX))
-        {
+        for name in merge.delta.names().into_iter().filter(|n| !n.ends_with(hf::ROTARY_SUFFIX)) {
             merge.base_elements(name)?;
         }
         Ok(merge)
@@ -43,11 +38,7 @@ impl Merge {
             return Ok(0);
         };
         let fail = |reason: String| {
-            Err(Error::Delta {
-                path: delta.path.clone(),
-                name: name.to_owned(),
-                reason,
-            })
+            Err(Error::Delta { path: delta.path.clone(), name: name.to_owned(), reason })
         };
         let Some(base) = self.base.meta(name) else {
             if is_added(name) {
@@ -72,18 +63,13 @@ impl Merge {
 
 /// Whether a tensor is new in the delta.
 fn is_added(name: &str) -> bool {
-    let projector = [
-        names::weight(hf::MM_PROJECTOR),
-        names::bias(hf::MM_PROJECTOR),
-    ];
+    let projector = [names::weight(hf::MM_PROJECTOR), names::bias(hf::MM_PROJECTOR)];
     projector.iter().any(|n| n == name) || name.contains(hf::SPI_MODULE)
 }
 
 /// Whether a tensor has gained rows with the added tokens.
 fn is_grown(name: &str) -> bool {
-    [hf::EMBED_TOKENS, hf::LM_HEAD]
-        .iter()
-        .any(|base| names::weight(base) == name)
+    [hf::EMBED_TOKENS, hf::LM_HEAD].iter().any(|base| names::weight(base) == name)
 }
 
 impl Tensors for Merge {
@@ -106,16 +92,8 @@ impl Tensors for Merge {
 
     fn open<'a>(&'a self, name: &str) -> Result<Box<dyn Stream + 'a>> {
         let shared = self.base_elements(name)?;
-        let base = if shared > 0 {
-            Some(self.base.open(name)?)
-        } else {
-            None
-        };
-        Ok(Box::new(Sum {
-            delta: self.delta.open(name)?,
-            base,
-            shared: shared as usize,
-        }))
+        let base = if shared > 0 { Some(self.base.open(name)?) } else { None };
+        Ok(Box::new(Sum { delta: self.delta.open(name)?, base, shared: shared as usize }))
     }
 }
 
@@ -157,21 +135,12 @@ fn read_f16(stream: &mut dyn Stream, n: usize) -> Result<Vec<f16>> {
     Ok(match stream.dtype() {
         DType::F32 => {
             let word = |b: &[u8]| f32::from_le_bytes([b[0], b[1], b[2], b[3]]);
-            bytes
-                .chunks_exact(4)
-                .map(|b| f16::from_f32(word(b)))
-                .collect()
+            bytes.chunks_exact(4).map(|b| f16::from_f32(word(b))).collect()
         }
         DType::Bf16 => {
             let wide = |b: &[u8]| half::bf16::from_le_bytes(half(b)).to_f32();
-            bytes
-                .chunks_exact(2)
-                .map(|b| f16::from_f32(wide(b)))
-                .collect()
+            bytes.chunks_exact(2).map(|b| f16::from_f32(wide(b))).collect()
         }
-        _ => bytes
-            .chunks_exact(2)
-            .map(|b| f16::from_le_bytes(half(b)))
-            .collect(),
+        _ => bytes.chunks_exact(2).map(|b| f16::from_le_bytes(half(b))).collect(),
     })
 }

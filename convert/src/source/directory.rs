@@ -45,16 +45,8 @@ impl Directory {
             }
             if path.join(whole).is_file() {
                 let file = Weights::open(&path.join(whole))?;
-                let index = file
-                    .names()
-                    .into_iter()
-                    .map(|n| (n.to_owned(), 0))
-                    .collect();
-                return Ok(Directory {
-                    path: path.to_owned(),
-                    files: vec![file],
-                    index,
-                });
+                let index = file.names().into_iter().map(|n| (n.to_owned(), 0)).collect();
+                return Ok(Directory { path: path.to_owned(), files: vec![file], index });
             }
         }
         Err(Error::NotFound {
@@ -93,29 +85,18 @@ fn open_shards(dir: &Path, index_path: &Path) -> Result<Directory> {
             });
         }
     }
-    Ok(Directory {
-        path: dir.to_owned(),
-        files,
-        index: known,
-    })
+    Ok(Directory { path: dir.to_owned(), files, index: known })
 }
 
 /// The path of a shard, which must be a plain name in the same directory.
 fn shard_path(dir: &Path, index: &Path, name: &str) -> Result<PathBuf> {
     if Path::new(name).file_name() != Some(name.as_ref()) {
-        return Err(Error::malformed(
-            index,
-            format!("`{name}` is not the name of a shard"),
-        ));
+        return Err(Error::malformed(index, format!("`{name}` is not the name of a shard")));
     }
     let path = dir.join(name);
     if !path.is_file() {
         let what = "a shard that the index names".to_owned();
-        return Err(Error::NotFound {
-            path,
-            what,
-            remedy: "fetch the missing file".into(),
-        });
+        return Err(Error::NotFound { path, what, remedy: "fetch the missing file".into() });
     }
     Ok(path)
 }

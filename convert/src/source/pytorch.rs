@@ -16,15 +16,9 @@ impl Pytorch {
     pub fn open(path: &Path) -> Result<Pytorch> {
         std::fs::File::open(path).map_err(Error::io(path))?;
         let reader = PytorchReader::new(path).map_err(|e| {
-            Error::malformed(
-                path,
-                format!("not a PyTorch file that can be read, or cut off: {e}"),
-            )
+            Error::malformed(path, format!("not a PyTorch file that can be read, or cut off: {e}"))
         })?;
-        Ok(Pytorch {
-            path: path.to_owned(),
-            reader,
-        })
+        Ok(Pytorch { path: path.to_owned(), reader })
     }
 
     pub fn names(&self) -> impl Iterator<Item = &str> {
@@ -38,11 +32,7 @@ impl Pytorch {
             Some(dtype) => ElementType::Float(dtype),
             None => ElementType::Other(format!("{:?}", tensor.dtype())),
         };
-        Some(Meta {
-            path: self.path.clone(),
-            shape,
-            element,
-        })
+        Some(Meta { path: self.path.clone(), shape, element })
     }
 
     /// The tensor's data; they are read at once, since the file's checksum covers them as a whole.

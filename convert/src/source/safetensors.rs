@@ -39,8 +39,7 @@ impl Safetensors {
         let len = file.metadata().map_err(Error::io(path))?.len();
         let bad = |reason: String| Error::malformed(path, reason);
         let mut size = [0; 8];
-        file.read_exact(&mut size)
-            .map_err(|_| bad("too short for a safetensors file".into()))?;
+        file.read_exact(&mut size).map_err(|_| bad("too short for a safetensors file".into()))?;
         let size = u64::from_le_bytes(size);
         if size > MAX_HEADER || size + 8 > len {
             let reason =
@@ -52,19 +51,13 @@ impl Safetensors {
         let header: HashMap<String, Value> = serde_json::from_slice(&header)
             .map_err(|e| bad(format!("its header is not valid JSON: {e}")))?;
         let mut tensors = HashMap::new();
-        for (name, value) in header
-            .into_iter()
-            .filter(|(name, _)| name != "__metadata__")
-        {
+        for (name, value) in header.into_iter().filter(|(name, _)| name != "__metadata__") {
             let raw: Raw = serde_json::from_value(value)
                 .map_err(|e| bad(format!("tensor `{name}`: bad description: {e}")))?;
             let entry = entry(path, &name, raw, 8 + size, len)?;
             tensors.insert(name, entry);
         }
-        Ok(Safetensors {
-            path: path.to_owned(),
-            tensors,
-        })
+        Ok(Safetensors { path: path.to_owned(), tensors })
     }
 
     pub fn names(&self) -> impl Iterator<Item = &str> {
@@ -82,14 +75,8 @@ impl Safetensors {
             return Err(missing());
         };
         let mut file = File::open(&self.path).map_err(Error::io(&self.path))?;
-        file.seek(SeekFrom::Start(entry.at))
-            .map_err(Error::io(&self.path))?;
-        Ok(Box::new(FileStream {
-            path: self.path.clone(),
-            name: name.to_owned(),
-            file,
-            dtype,
-        }))
+        file.seek(SeekFrom::Start(entry.at)).map_err(Error::io(&self.path))?;
+        Ok(Box::new(FileStream { path: self.path.clone(), name: name.to_owned(), file, dtype }))
     }
 }
 
@@ -112,15 +99,8 @@ fn entry(path: &Path, name: &str, raw: Raw, data: u64, len: u64) -> Result<Entry
             return bad("its shape and the length of its data disagree");
         }
     }
-    let meta = Meta {
-        path: path.to_owned(),
-        shape: raw.shape,
-        element,
-    };
-    Ok(Entry {
-        meta,
-        at: data + begin,
-    })
+    let meta = Meta { path: path.to_owned(), shape: raw.shape, element };
+    Ok(Entry { meta, at: data + begin })
 }
 
 /// Reads on from a place in a file.
@@ -138,10 +118,8 @@ impl Stream for FileStream {
 
     fn read(&mut self, n: usize, out: &mut Vec<u8>) -> Result<()> {
         let n = n * element_size(self.dtype);
-        let got = (&mut self.file)
-            .take(n as u64)
-            .read_to_end(out)
-            .map_err(Error::io(&self.path))?;
+        let got =
+            (&mut self.file).take(n as u64).read_to_end(out).map_err(Error::io(&self.path))?;
         if got < n {
             let reason = format!("tensor `{}`: the file ended while it was read", self.name);
             return Err(Error::malformed(&self.path, reason));
@@ -157,8 +135,7 @@ mod tests {
 
     fn open(header: &str, data: &[u8]) -> Result<Safetensors> {
         let mut file = tempfile::NamedTempFile::new().unwrap();
-        file.write_all(&(header.len() as u64).to_le_bytes())
-            .unwrap();
+        file.write_all(&(header.len() as u64).to_le_bytes()).unwrap();
         file.write_all(header.as_bytes()).unwrap();
         file.write_all(data).unwrap();
         Safetensors::open(file.path())
@@ -170,26 +147,14 @@ mod tests {
         assert!(open(good, &[0; 8]).is_ok());
         let cases = [
             (good, 7, "truncated"),
-            (
-                r#"{"a":{"dtype":"F16","shape":[2,3],"data_offsets":[0,8]}}"#,
-                8,
-                "disagree",
-            ),
-            (
-                r#"{"a":{"dtype":"F16","shape":[2,2],"data_offsets":[8,0]}}"#,
-                8,
-                "truncated",
-            ),
+            (r#"{"a":{"dtype":"F16","shape":[2,3],"data_offsets":[0,8]}}"#, 8, "disagree"),
+            (r#"{"a":{"dtype":"F16","shape":[2,2],"data_offsets":[8,0]}}"#, 8, "truncated"),
             (
                 r#"{"a":{"dtype":"F16","shape":[4294967296,4294967296,4],"data_offsets":[0,0]}}"#,
                 8,
                 "disagree",
             ),
-            (
-                r#"{"a":{"dtype":"F16","shape":[-1],"data_offsets":[0,8]}}"#,
-                8,
-                "bad description",
-            ),
+            (r#"{"a":{"dtype":"F16","shape":[-1],"data_offsets":[0,8]}}"#, 8, "bad description"),
             (r#"{"a":"#, 8, "JSON"),
         ];
         for (header, n, message) in cases {

@@ -80,20 +80,14 @@ impl Pieces {
     /// # Errors
     /// If it is missing, malformed, or of a kind that llama.cpp's `llama` tokenizer is not.
     pub fn open(path: &Path) -> Result<Pieces> {
-        let len = std::fs::metadata(path)
-            .map(|m| m.len())
-            .map_err(|_| Error::NotFound {
-                path: path.to_owned(),
-                what: "the tokenizer".into(),
-                remedy:
-                    "fetch LLaMA's SentencePiece tokenizer.model into the checkpoint's directory"
-                        .into(),
-            })?;
+        let len = std::fs::metadata(path).map(|m| m.len()).map_err(|_| Error::NotFound {
+            path: path.to_owned(),
+            what: "the tokenizer".into(),
+            remedy: "fetch LLaMA's SentencePiece tokenizer.model into the checkpoint's directory"
+                .into(),
+        })?;
         if len > MAX_FILE {
-            return Err(Error::malformed(
-                path,
-                "too large for a SentencePiece model",
-            ));
+            return Err(Error::malformed(path, "too large for a SentencePiece model"));
         }
         let bytes = std::fs::read(path).map_err(Error::io(path))?;
         Pieces::parse(&bytes).map_err(|reason| Error::malformed(path, reason))
@@ -108,18 +102,13 @@ impl Pieces {
             return Err("the SentencePiece model is not byte-pair encoding, LLaMA's is".into());
         }
         let normalizer = proto.normalizer_spec.unwrap_or_default();
-        if normalizer
-            .precompiled_charsmap
-            .is_some_and(|map| !map.is_empty())
+        if normalizer.precompiled_charsmap.is_some_and(|map| !map.is_empty())
             || normalizer.remove_extra_whitespaces.unwrap_or(true)
         {
             return Err("the SentencePiece model normalises its input, LLaMA's does not".into());
         }
-        let all: Vec<Piece> = proto
-            .pieces
-            .into_iter()
-            .map(piece)
-            .collect::<std::result::Result<_, _>>()?;
+        let all: Vec<Piece> =
+            proto.pieces.into_iter().map(piece).collect::<std::result::Result<_, _>>()?;
         let unknown = all.iter().position(|p| p.role == Role::Unknown);
         let unknown = unknown.ok_or("the SentencePiece model has no unknown piece")? as u32;
         let mut ids = HashMap::with_capacity(all.len());
@@ -127,12 +116,7 @@ impl Pieces {
             ids.entry(piece.text.clone()).or_insert(id);
         }
         let dummy_prefix = normalizer.add_dummy_prefix.unwrap_or(true);
-        Ok(Pieces {
-            all,
-            ids,
-            unknown,
-            dummy_prefix,
-        })
+        Ok(Pieces { all, ids, unknown, dummy_prefix })
     }
 
     pub fn all(&self) -> &[Piece] {
@@ -158,23 +142,13 @@ fn piece(p: PieceProto) -> std::result::Result<Piece, String> {
         5 => Role::Unused,
         6 => Role::Byte,
         other => {
-            return Err(format!(
-                "piece `{}` is of the unknown kind {other}",
-                p.piece
-            ));
+            return Err(format!("piece `{}` is of the unknown kind {other}", p.piece));
         }
     };
     if p.piece.is_empty() || p.piece.contains('\0') || !p.score.is_finite() {
-        return Err(format!(
-            "piece `{}` is empty, holds a NUL or has no score",
-            p.piece
-        ));
+        return Err(format!("piece `{}` is empty, holds a NUL or has no score", p.piece));
     }
-    Ok(Piece {
-        text: p.piece,
-        score: p.score,
-        role,
-    })
+    Ok(Piece { text: p.piece, score: p.score, role })
 }
 
 #[cfg(test)]
@@ -186,10 +160,7 @@ mod tests {
     fn our_synthetic_model_is_understood() {
         let pieces = Pieces::parse(&model_proto(1024)).unwrap();
         assert_eq!(pieces.len(), 1024);
-        assert_eq!(
-            (pieces.id("<unk>"), pieces.id("<s>"), pieces.id("</s>")),
-            (0, 1, 2)
-        );
+        assert_eq!((pieces.id("<unk>"), pieces.id("<s>"), pieces.id("</s>")), (0, 1, 2));
         assert_eq!(pieces.id("<0x0A>"), 3 + 10);
         assert_eq!(pieces.all()[13].role, Role::Byte);
         assert_eq!(pieces.id("no such piece"), 0);

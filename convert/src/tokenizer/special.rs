@@ -60,46 +60,28 @@ impl Texts {
     pub fn open(dir: &Path) -> Result<Texts> {
         let map = config::read_optional(&dir.join("special_tokens_map.json"))?;
         let config = config::read_optional(&dir.join("tokenizer_config.json"))?;
-        Ok(Texts::new(
-            &map.unwrap_or_default(),
-            &config.unwrap_or_default(),
-        ))
+        Ok(Texts::new(&map.unwrap_or_default(), &config.unwrap_or_default()))
     }
 
     fn new(map: &HashMap<String, Value>, config: &HashMap<String, Value>) -> Texts {
         let written = |from: &HashMap<String, Value>, key: &str| {
-            from.get(key)
-                .and_then(|v| serde_json::from_value::<Written>(v.clone()).ok())
+            from.get(key).and_then(|v| serde_json::from_value::<Written>(v.clone()).ok())
         };
         let find = |key: &str, default: Option<&str>| match written(map, key) {
-            Some(Written::Plain(text)) => Some(Named {
-                text,
-                keeps_space: false,
-            }),
-            Some(Written::Object { content }) => Some(Named {
-                text: content,
-                keeps_space: true,
-            }),
+            Some(Written::Plain(text)) => Some(Named { text, keeps_space: false }),
+            Some(Written::Object { content }) => Some(Named { text: content, keeps_space: true }),
             None => {
                 let text = match written(config, key) {
                     Some(Written::Plain(text) | Written::Object { content: text }) => Some(text),
                     None => None,
                 };
                 // An empty text in this file counts as absent.
-                let text = text
-                    .filter(|t| !t.is_empty())
-                    .or(default.map(str::to_owned));
-                text.map(|text| Named {
-                    text,
-                    keeps_space: true,
-                })
+                let text = text.filter(|t| !t.is_empty()).or(default.map(str::to_owned));
+                text.map(|text| Named { text, keeps_space: true })
             }
         };
         let need = |key, default: &str| {
-            let fallback = || Named {
-                text: default.to_owned(),
-                keeps_space: true,
-            };
+            let fallback = || Named { text: default.to_owned(), keeps_space: true };
             find(key, Some(default)).unwrap_or_else(fallback)
         };
         Texts {
@@ -130,16 +112,8 @@ impl Texts {
     }
 
     fn keeps_space(&self, text: &str) -> bool {
-        let named = [
-            Some(&self.bos),
-            Some(&self.eos),
-            Some(&self.unk),
-            self.pad.as_ref(),
-        ];
-        named
-            .into_iter()
-            .flatten()
-            .any(|t| t.keeps_space && t.text == text)
+        let named = [Some(&self.bos), Some(&self.eos), Some(&self.unk), self.pad.as_ref()];
+        named.into_iter().flatten().any(|t| t.keeps_space && t.text == text)
     }
 }
 
@@ -160,34 +134,10 @@ mod tests {
             json!({"bos_token": object, "eos_token": "</s>", "pad_token": "[PAD]"}),
             json!({"bos_token": "</s>", "unk_token": {"content": "<unk>"}, "pad_token": null}),
         );
-        assert_eq!(
-            t.bos,
-            Named {
-                text: "<s>".into(),
-                keeps_space: true
-            }
-        );
-        assert_eq!(
-            t.eos,
-            Named {
-                text: "</s>".into(),
-                keeps_space: false
-            }
-        );
-        assert_eq!(
-            t.unk,
-            Named {
-                text: "<unk>".into(),
-                keeps_space: true
-            }
-        );
-        assert_eq!(
-            t.pad,
-            Some(Named {
-                text: "[PAD]".into(),
-                keeps_space: false
-            })
-        );
+        assert_eq!(t.bos, Named { text: "<s>".into(), keeps_space: true });
+        assert_eq!(t.eos, Named { text: "</s>".into(), keeps_space: false });
+        assert_eq!(t.unk, Named { text: "<unk>".into(), keeps_space: true });
+        assert_eq!(t.pad, Some(Named { text: "[PAD]".into(), keeps_space: false }));
     }
 
     #[test]
@@ -205,14 +155,6 @@ mod tests {
         let added = BTreeMap::from([(9, "<bbox>".to_owned()), (8, "<b>".to_owned())]);
         let split = t.split(&added, |text| text.len() as u32);
         let seen: Vec<_> = split.iter().map(|s| (s.text.as_str(), s.strip)).collect();
-        assert_eq!(
-            seen,
-            [
-                ("<bbox>", true),
-                ("<unk>", false),
-                ("</s>", true),
-                ("<b>", true)
-            ]
-        );
+        assert_eq!(seen, [("<bbox>", true), ("<unk>", false), ("</s>", true), ("<b>", true)]);
     }
 }

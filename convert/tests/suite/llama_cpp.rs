@@ -74,7 +74,7 @@ fn the_language_model_file_loads_and_tokenises() {
     for t in [FileType::F32, FileType::Q4KM] {
         let [file, _] = convert(&tiny.options(t)).unwrap();
         let options = llama::LoadOptions::default();
-        let model = llama::Model::load(file.path(), &options, |_| true).unwrap();
+        let model = llama::Model::load(file.path(), &options, &mut |_| true).unwrap();
         let h = Preset::Tiny.llm();
         let got = (model.n_embd(), model.n_vocab(), model.n_layer(), model.n_ctx_train());
         assert_eq!(got, (128, h.n_vocab as usize, 2, 2048));
