@@ -4,6 +4,7 @@
 //! when a type or index is wrong; here every length, count and offset of a file is checked before
 //! it is used, and what [`Gguf::open`] accepts, the C loader accepts as well.
 
+mod cursor;
 mod header;
 mod reader;
 #[cfg(test)]
