@@ -187,6 +187,7 @@ impl Graph {
             _ctx: ctx,
             _sources: sources,
         };
+        tracing::debug!(name, bytes = graph.buffer_size(), "graph allocated");
         Ok((graph, handles))
     }
 

@@ -12,7 +12,7 @@ use crate::trace::{Taps, Trace};
 use crate::vision::HiddenStates;
 use crate::weights::{Weights, slots};
 use ggml_ext::Backend;
-use ggml_ext::graph::{Graph, Input};
+use ggml_ext::graph::Graph;
 use ggml_ext::weights::TensorSet;
 use gpt4roi_models::hparams::MmprojHparams;
 use std::sync::Arc;
@@ -31,8 +31,6 @@ pub(crate) fn level_name(l: usize) -> String {
 /// The stage: its graph is built once and allocates nothing when run.
 pub(crate) struct PyramidStage {
     graph: Graph,
-    coords: Input,
-    coord_values: Vec<f32>,
     taps: Taps,
     states: Arc<TensorSet>,
     levels: Arc<TensorSet>,
@@ -55,11 +53,11 @@ impl PyramidStage {
         let levels = slots(backend, &shapes)?;
         let n_levels = r.taps.len();
         let max_nodes = n_levels * (24 + 24 * r.n_fuse as usize) + 16;
-        let (graph, (coords, taps)) = Graph::build("pyramid", backend, max_nodes, |g| {
+        let (mut graph, (coords, taps)) = Graph::build("pyramid", backend, max_nodes, |g| {
             let w = Weights::new(g, weights);
             let mut taps = Taps::default();
             let grid = hp.vision.grid() as usize;
-            let (coords, coords_input) = g.input("coords", &[2, grid * grid]);
+            let (coords, coords_input) = g.persistent_input("coords", &[2, grid * grid]);
             let tapped = Weights::new(g, states);
             let mut maps = input::maps(g, &w, hp, &tapped, coords, tracing.then_some(&mut taps))?;
             for f in 0..r.n_fuse {
@@ -75,8 +73,8 @@ impl PyramidStage {
             }
             Ok::<_, crate::Error>((coords_input, taps))
         })?;
-        let coord_values = input::coords(hp.vision.grid() as usize);
-        Ok(PyramidStage { graph, coords, coord_values, taps, states: states.clone(), levels })
+        graph.set(coords, &input::coords(hp.vision.grid() as usize))?;
+        Ok(PyramidStage { graph, taps, states: states.clone(), levels })
     }
 
     /// The tensors that [`Pyramid::levels`] will hold.
@@ -92,7 +90,6 @@ impl PyramidStage {
         trace: Option<&mut Trace>,
     ) -> Result<Pyramid> {
         assert!(Arc::ptr_eq(&states.levels, &self.states), "states of another vision stage");
-        self.graph.set(self.coords, &self.coord_values)?;
         self.graph.run()?;
         if let Some(trace) = trace {
             self.taps.record(&self.graph, trace);

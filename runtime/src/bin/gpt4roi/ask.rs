@@ -2,7 +2,7 @@
 
 use crate::args::{Ask, Asking};
 use crate::output::{self, TextPrinter};
-use crate::setup;
+use crate::setup::{self, Interrupt};
 use gpt4roi::{Answer, Event, PixelBox};
 use serde::Serialize;
 
@@ -20,14 +20,17 @@ pub(crate) fn run(args: &Ask) -> anyhow::Result<u8> {
     let parse = |b: &String| args.pixel_box(b, image.size());
     let boxes = args.boxes.iter().map(parse).collect::<Result<Vec<PixelBox>, _>>()?;
     let mut engine = setup::engine(&args.engine_options())?;
-    setup::stop_on_ctrl_c(engine.cancel_token())?;
+    let interrupt = Interrupt::listen(engine.cancel_token())?;
     let mut conversation = engine.conversation(image);
     let request = args.request(&args.question, boxes);
-    let mut printer = TextPrinter::default();
-    let answer = engine.ask(&mut conversation, &request, |event| match event {
+    let mut printer = TextPrinter::new(engine.cancel_token());
+    let show = |event: Event| match event {
         Event::Text(text) if !args.json => printer.print(text),
         _ => {}
-    })?;
+    };
+    let result = interrupt.guard(|| engine.ask(&mut conversation, &request, show));
+    printer.check()?;
+    let answer = result?;
     for warning in &answer.warnings {
         eprintln!("gpt4roi: warning: {warning}");
     }
@@ -35,7 +38,8 @@ pub(crate) fn run(args: &Ask) -> anyhow::Result<u8> {
         let boxes = request.boxes.iter().map(|b| [b.x1, b.y1, b.x2, b.y2]).collect();
         output::json(&Output { question: &args.question, boxes, answer: &answer })?;
     } else {
-        printer.finish()?;
+        printer.print("\n");
+        printer.check()?;
     }
     if args.verbose > 0 {
         timings(&answer);

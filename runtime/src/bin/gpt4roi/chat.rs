@@ -2,7 +2,7 @@
 
 use crate::args::{Asking, Chat};
 use crate::output::{self, TextPrinter};
-use crate::setup::{self, Usage};
+use crate::setup::{self, Interrupt, Usage};
 use gpt4roi::{Conversation, Engine, Error, ErrorKind, Event, PixelBox};
 use std::io::{BufRead, IsTerminal, Write};
 
@@ -22,7 +22,7 @@ pub(crate) fn run(args: &Chat) -> anyhow::Result<u8> {
     }
     let image = setup::image(args)?;
     let mut engine = setup::engine(&args.engine_options())?;
-    setup::stop_on_ctrl_c(engine.cancel_token())?;
+    let interrupt = Interrupt::listen(engine.cancel_token())?;
     let mut conversation = engine.conversation(image);
     let mut boxes: Vec<PixelBox> = Vec::new();
     let interactive = std::io::stdin().is_terminal();
@@ -44,10 +44,10 @@ pub(crate) fn run(args: &Chat) -> anyhow::Result<u8> {
             "/help" => eprintln!("{HELP}"),
             "/boxes" => list(&boxes),
             command if command.starts_with('/') => eprintln!("no such command; try /help"),
-            text => match turn(args, &mut engine, &mut conversation, text) {
+            text => match turn(args, &interrupt, &mut engine, &mut conversation, text) {
                 Ok(new) => boxes.extend(new),
-                // A mistake in a question: the conversation goes on for a person, not for a script.
-                Err(e) if interactive && is_mistake(&e) => eprintln!("gpt4roi: {e:#}"),
+                // For a person the conversation goes on, for a script it does not.
+                Err(e) if interactive && is_harmless(&e) => eprintln!("\ngpt4roi: {e:#}"),
                 Err(e) => return Err(e),
             },
         }
@@ -60,13 +60,16 @@ fn list(boxes: &[PixelBox]) {
     }
 }
 
-fn is_mistake(e: &anyhow::Error) -> bool {
-    e.downcast_ref::<Error>().is_some_and(|e| e.kind() == ErrorKind::Input)
+/// A mistake in the question, or an answer that was stopped.
+fn is_harmless(e: &anyhow::Error) -> bool {
+    let kind = e.downcast_ref::<Error>().map(Error::kind);
+    matches!(kind, Some(ErrorKind::Input | ErrorKind::Cancelled))
 }
 
 /// Asks one line; returns its boxes.
 fn turn(
     args: &Chat,
+    interrupt: &Interrupt,
     engine: &mut Engine,
     conversation: &mut Conversation,
     text: &str,
@@ -74,18 +77,24 @@ fn turn(
     let (boxes, question) = split_boxes(text);
     let parse = |b: &&str| args.pixel_box(b, conversation.image().size());
     let boxes = boxes.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
-    let mut printer = TextPrinter::default();
+    let mut printer = TextPrinter::new(engine.cancel_token());
     let request = args.request(question, boxes.clone());
-    let answer = engine.ask(conversation, &request, |event| match event {
+    let show = |event: Event| match event {
         Event::Text(text) if !args.json => printer.print(text),
         _ => {}
-    })?;
+    };
+    let result = interrupt.guard(|| engine.ask(conversation, &request, show));
+    printer.check()?;
+    let answer = result?;
     for warning in &answer.warnings {
         eprintln!("gpt4roi: warning: {warning}");
     }
     match args.json {
         true => output::json(&answer)?,
-        false => printer.finish()?,
+        false => {
+            printer.print("\n");
+            printer.check()?;
+        }
     }
     Ok(boxes)
 }

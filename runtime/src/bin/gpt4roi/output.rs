@@ -1,5 +1,6 @@
 //! Printing.
 
+use gpt4roi::CancelToken;
 use std::io::{self, Write};
 
 /// Whether standard output was closed by its reader: nobody wants to hear more.
@@ -14,23 +15,27 @@ pub(crate) fn json(value: &impl serde::Serialize) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Prints an answer's text as it comes and remembers whether that went wrong.
-#[derive(Default)]
+/// Prints an answer's text as it comes. When nobody reads it any more, the work is cancelled.
 pub(crate) struct TextPrinter {
+    cancel: CancelToken,
     failed: Option<io::Error>,
 }
 
 impl TextPrinter {
+    pub(crate) fn new(cancel: CancelToken) -> TextPrinter {
+        TextPrinter { cancel, failed: None }
+    }
+
     pub(crate) fn print(&mut self, text: &str) {
-        if self.failed.is_none() {
-            let mut out = io::stdout();
-            self.failed = out.write_all(text.as_bytes()).and_then(|()| out.flush()).err();
+        let mut out = io::stdout();
+        if let Err(e) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+            self.failed.get_or_insert(e);
+            self.cancel.cancel();
         }
     }
 
-    /// Ends the line.
-    pub(crate) fn finish(mut self) -> anyhow::Result<()> {
-        self.print("\n");
-        self.failed.map_or(Ok(()), |e| Err(e.into()))
+    /// What went wrong while printing.
+    pub(crate) fn check(&mut self) -> anyhow::Result<()> {
+        self.failed.take().map_or(Ok(()), |e| Err(e.into()))
     }
 }

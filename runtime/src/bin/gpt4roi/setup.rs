@@ -7,6 +7,8 @@ use gpt4roi::preprocess::load_from;
 use gpt4roi::{CancelToken, Engine, EngineOptions, RgbImage8, load_image};
 use std::fmt;
 use std::io::{IsTerminal, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tracing_subscriber::EnvFilter;
 
 /// A mistake on the command line that argh cannot see.
@@ -37,15 +39,35 @@ pub(crate) fn logs(verbose: u8) {
     let _ = subscriber.try_init();
 }
 
-/// Makes Ctrl-C stop the work; a second one ends the process.
-pub(crate) fn stop_on_ctrl_c(cancel: CancelToken) -> anyhow::Result<()> {
-    ctrlc::set_handler(move || {
-        if cancel.is_cancelled() {
-            std::process::exit(super::INTERRUPTED.into());
-        }
-        cancel.cancel();
-    })
-    .context("cannot listen for Ctrl-C")
+/// What Ctrl-C does: it stops the engine while that works, and the process otherwise.
+pub(crate) struct Interrupt {
+    cancel: CancelToken,
+    working: Arc<AtomicBool>,
+}
+
+impl Interrupt {
+    /// Listens for Ctrl-C. A second one ends the process even while the engine works.
+    pub(crate) fn listen(cancel: CancelToken) -> anyhow::Result<Interrupt> {
+        let interrupt = Interrupt { cancel, working: Arc::default() };
+        let (cancel, working) = (interrupt.cancel.clone(), interrupt.working.clone());
+        ctrlc::set_handler(move || {
+            if cancel.is_cancelled() || !working.load(Ordering::Relaxed) {
+                std::process::exit(super::INTERRUPTED.into());
+            }
+            cancel.cancel();
+        })
+        .context("cannot listen for Ctrl-C")?;
+        Ok(interrupt)
+    }
+
+    /// Runs work that Ctrl-C stops.
+    pub(crate) fn guard<R>(&self, work: impl FnOnce() -> R) -> R {
+        self.cancel.reset();
+        self.working.store(true, Ordering::Relaxed);
+        let result = work();
+        self.working.store(false, Ordering::Relaxed);
+        result
+    }
 }
 
 /// Opens the model, showing progress on a terminal.
