@@ -4,6 +4,7 @@
 //! that is proven equal on the machine before it is used; rows are independent of each other, so
 //! neither chunks nor threads change them.
 
+#[cfg(target_arch = "x86_64")]
 mod lanes;
 
 use crate::{DType, Error, Result, sys};
@@ -65,6 +66,7 @@ fn quantize_rows(dtype: DType, src: &[f32], n_per_row: usize, dst: &mut [u8]) ->
     if !src.iter().fold(true, |ok, v| ok & v.is_finite()) {
         return false;
     }
+    #[cfg(target_arch = "x86_64")]
     if lanes::is_exact(dtype) {
         lanes::quantize(dtype, src, dst);
         return is_valid(dtype, dst);

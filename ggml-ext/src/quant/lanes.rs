@@ -1,13 +1,14 @@
-//! K-quants, many groups at a time: the arithmetic of ggml's reference code, operation by
+//! K-quants, eight groups at a time: the arithmetic of ggml's reference code, operation by
 //! operation, with one group of values in each vector lane.
 //!
 //! ggml searches the scale of each group of 16 or 32 values by trying some twenty candidates, one
 //! group after the other, in sums whose order forbids the compiler to vectorise them. Groups are
 //! independent of each other, so here each lane follows one, in the same order: the bytes are equal,
-//! not merely close, because neither side fuses or reorders operations. Where a C compiler may fuse
-//! (other processors, other flags), [`is_exact`] finds out and the caller stays with ggml.
+//! not merely close, because neither side fuses or reorders operations. Where a C compiler did fuse,
+//! `is_exact` finds out and the caller stays with ggml, as it does on processors without AVX2.
 
 mod affine;
+mod avx2;
 mod scaled;
 
 use super::quantize_with_ggml;
@@ -16,16 +17,20 @@ use std::sync::OnceLock;
 
 /// Values of a super-block.
 const BLOCK: usize = 256;
-/// Values of `N` groups, transposed: the i-th of each group side by side.
-type Columns<const N: usize, const LEN: usize> = [[f32; N]; LEN];
+/// Groups that are searched at a time.
+const GROUPS: usize = 8;
 
-/// Whether this module has code for the type, and that code gives ggml's bytes here.
+/// Values of eight groups, transposed: the i-th of each group side by side.
+type Rows<const LEN: usize> = [[f32; GROUPS]; LEN];
+
+/// Whether this module has code for the type, and that code runs and gives ggml's bytes here.
 pub fn is_exact(dtype: DType) -> bool {
     static EXACT: OnceLock<bool> = OnceLock::new();
-    matches!(dtype, DType::Q4K | DType::Q5K | DType::Q6K) && *EXACT.get_or_init(agrees_with_ggml)
+    let exact = || is_x86_feature_detected!("avx2") && agrees_with_ggml();
+    matches!(dtype, DType::Q4K | DType::Q5K | DType::Q6K) && *EXACT.get_or_init(exact)
 }
 
-/// Compares both ways on a few hundred super-blocks; takes milliseconds.
+/// Compares both ways on a hundred super-blocks; takes milliseconds.
 fn agrees_with_ggml() -> bool {
     let mut state = 1u32;
     let mut uniform = || {
@@ -44,66 +49,46 @@ fn agrees_with_ggml() -> bool {
 /// Converts super-blocks of finite values.
 ///
 /// # Panics
-/// If `dst` does not hold exactly the super-blocks of `src`, or for another type.
+/// If `dst` does not hold exactly the super-blocks of `src`, for another type, or without AVX2.
 pub fn quantize(dtype: DType, src: &[f32], dst: &mut [u8]) {
     let n = dtype.row_size(BLOCK).unwrap_or(1);
     assert!(src.len().is_multiple_of(BLOCK) && src.len() / BLOCK * n == dst.len());
+    assert!(is_x86_feature_detected!("avx2"));
     for (src, dst) in src.chunks_exact(BLOCK).zip(dst.chunks_exact_mut(n)) {
-        match dtype {
-            DType::Q4K => affine::block_q4(src, dst),
-            DType::Q5K => affine::block_q5(src, dst),
-            DType::Q6K => scaled::block(src, dst),
-            _ => panic!("{dtype} is not a k-quant"),
+        // SAFETY: the processor has AVX2, as asserted; nothing else is asked of the caller.
+        unsafe {
+            match dtype {
+                DType::Q4K => affine::block_q4(src, dst),
+                DType::Q5K => affine::block_q5(src, dst),
+                DType::Q6K => scaled::block(src, dst),
+                _ => panic!("{dtype} is not a k-quant"),
+            }
         }
     }
 }
 
-/// Rounds to the nearest level from `low` to `high`, ties to even, by the bits of a sum: also for
-/// values that are out of range or not numbers, this gives what ggml gets.
+/// Rounds to the nearest level from `low` to `high`, ties to even.
 #[inline(always)]
-fn level(v: f32, low: i32, high: i32) -> f32 {
-    round(v).min(high).max(low) as f32
+fn level(v: f32, low: i32, high: i32) -> i32 {
+    round(v).min(high).max(low)
 }
 
+/// Rounds to the nearest integer by the bits of a sum: also for values that are out of range or not
+/// numbers, this gives what ggml gets.
 #[inline(always)]
 fn round(v: f32) -> i32 {
     ((v + 12_582_912.0).to_bits() & 0x007f_ffff) as i32 - 0x0040_0000
 }
 
-/// One value for each lane. Vector code comes of many small steps like this one; loops that do
-/// several things at a time stay scalar.
 #[inline(always)]
-fn lanes<const N: usize>(f: impl FnMut(usize) -> f32) -> [f32; N] {
-    std::array::from_fn(f)
-}
-
-#[inline(always)]
-fn columns<const N: usize, const LEN: usize>(src: &[f32]) -> Columns<N, LEN> {
-    let mut out = [[0.0; N]; LEN];
-    for (k, group) in src.chunks_exact(LEN).enumerate().take(N) {
-        for (column, &v) in out.iter_mut().zip(group) {
-            column[k] = v;
+fn rows<const LEN: usize>(src: &[f32]) -> Rows<LEN> {
+    let mut out = [[0.0; GROUPS]; LEN];
+    for (k, group) in src.chunks_exact(LEN).enumerate().take(GROUPS) {
+        for (row, &v) in out.iter_mut().zip(group) {
+            row[k] = v;
         }
     }
     out
-}
-
-/// `a` in the lanes where `first` is true, else `b`.
-#[inline(always)]
-fn choose<const N: usize>(first: &[bool; N], a: &[f32; N], b: &[f32; N]) -> [f32; N] {
-    lanes(|k| if first[k] { a[k] } else { b[k] })
-}
-
-/// Replaces levels in the lanes that are `better`.
-#[inline(always)]
-fn keep<const N: usize, const LEN: usize>(
-    best: &mut Columns<N, LEN>,
-    levels: &Columns<N, LEN>,
-    better: &[bool; N],
-) {
-    for (best, levels) in best.iter_mut().zip(levels) {
-        *best = choose(better, levels, best);
-    }
 }
 
 #[cfg(test)]
