@@ -55,7 +55,7 @@ fuzz-seeds: build ## write the seed corpora of the fuzz targets
 fuzz-smoke: fuzz-seeds ## run each fuzz target for a minute (needs a nightly compiler and cargo-fuzz)
 	@scripts/fuzz_smoke.sh
 
-race: build ## convert a 7B-shaped checkpoint and race llama.cpp's own route (60 GB of disk, Python)
+race: build ## convert a 7B-shaped checkpoint and race llama.cpp's own route (50 GB of disk, Python)
 	@scripts/race_convert.sh $(TARGET)
 
 clean-demo: ## remove what demo and fidelity wrote
