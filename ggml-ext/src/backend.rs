@@ -182,15 +182,15 @@ impl Backend {
             let known: Vec<_> = devices().into_iter().map(|d| d.name).collect();
             return Err(Error::UnknownDevice { name: name.into(), known: known.join(", ") });
         };
-        // SAFETY: `device` is registered; null parameters mean defaults.
-        let raw = unsafe { sys::ggml_backend_dev_init(device, std::ptr::null()) };
-        let raw = NonNull::new(raw)
-            .ok_or_else(|| Error::Create { action: format!("open device `{}`", info.name) })?;
         let n_threads = n_threads.clamp(1, 512);
         let pool = match info.kind {
             DeviceKind::Cpu => Some(ThreadPool::new(n_threads)?),
             _ => None,
         };
+        // SAFETY: `device` is registered; null parameters mean defaults.
+        let raw = unsafe { sys::ggml_backend_dev_init(device, std::ptr::null()) };
+        let raw = NonNull::new(raw)
+            .ok_or_else(|| Error::Create { action: format!("open device `{}`", info.name) })?;
         if let Some(pool) = &pool {
             // SAFETY: `raw` is a CPU backend; pool and token are stored beside it and outlive it.
             unsafe {

@@ -70,7 +70,7 @@ pub enum Error {
     ModelLoad {
         /// The file.
         path: PathBuf,
-        /// The last thing that the library logged, or what is known otherwise.
+        /// The first error that the library logged, or what is known otherwise.
         reason: String,
     },
     /// A batch could not be processed.

@@ -4,11 +4,13 @@
 //! outputs leave the closure as small handles; after that a run allocates nothing.
 
 use crate::roi_align::RoiState;
-use crate::tensor::{Context, Tensor, ne_of};
+use crate::stable_box::StableBox;
+use crate::tensor::{Brand, Context, Tensor, ne_of};
 use crate::weights::TensorSet;
 use crate::{Backend, Error, Result, sys};
 use std::cell::{Cell, RefCell};
 use std::ffi::CString;
+use std::marker::PhantomData;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
@@ -20,22 +22,40 @@ pub struct Input(usize);
 #[derive(Clone, Copy, Debug)]
 pub struct Output(usize);
 
-/// Boxed, because the address of each state is recorded in a node and must not move.
-type RoiStates = Vec<Box<RoiState>>;
-
 /// Records the nodes of a graph under construction.
 ///
 /// The operations are in [`crate::nn`]. Handing over tensors whose shapes do not fit is a
 /// programming error and ends the process inside ggml: check shapes that come from a file first.
+///
+/// A tensor belongs to the graph that it was made in:
+///
+/// ```compile_fail
+/// # use ggml_ext::{Backend, Error, graph::Graph};
+/// # fn mix(backend: &Backend) -> Result<(), Error> {
+/// Graph::build("outer", backend, 8, |outer| {
+///     let (x, _) = outer.input("x", &[1]);
+///     let inner = Graph::build("inner", backend, 8, |g| Ok::<_, Error>(g.output(x, "y")))?;
+///     Ok::<_, Error>(inner)
+/// })?;
+/// # Ok(())
+/// # }
+/// ```
 pub struct Builder<'g> {
     pub(crate) ctx: &'g Context,
     pub(crate) backend: &'g Backend,
     graph: NonNull<sys::ggml_cgraph>,
-    sources: RefCell<Vec<Arc<TensorSet>>>,
+    sources: RefCell<Vec<Source>>,
     inputs: RefCell<Vec<NonNull<sys::ggml_tensor>>>,
     outputs: RefCell<Vec<NonNull<sys::ggml_tensor>>>,
-    pub(crate) rois: RefCell<RoiStates>,
+    pub(crate) rois: RefCell<Vec<StableBox<RoiState>>>,
     n_unnamed: Cell<usize>,
+    brand: Brand<'g>,
+}
+
+/// A set that a graph reads, or writes too.
+struct Source {
+    set: Arc<TensorSet>,
+    written: bool,
 }
 
 impl<'g> Builder<'g> {
@@ -43,11 +63,16 @@ impl<'g> Builder<'g> {
     /// storage alive as long as the graph. `None` if the set has no tensor of that name.
     pub fn tensor(&self, set: &Arc<TensorSet>, name: &str) -> Option<Tensor<'g>> {
         let raw = set.raw(name)?;
-        let mut sources = self.sources.borrow_mut();
-        if !sources.iter().any(|s| Arc::ptr_eq(s, set)) {
-            sources.push(set.clone());
-        }
+        self.use_set(set, false);
         Some(Tensor::new(raw))
+    }
+
+    fn use_set(&self, set: &Arc<TensorSet>, written: bool) {
+        let mut sources = self.sources.borrow_mut();
+        match sources.iter_mut().find(|s| Arc::ptr_eq(&s.set, set)) {
+            Some(source) => source.written |= written,
+            None => sources.push(Source { set: set.clone(), written }),
+        }
     }
 
     /// A float input of shape `ne` (ggml order). It must be set before every run: the allocator
@@ -92,14 +117,18 @@ impl<'g> Builder<'g> {
         Output(outputs.len() - 1)
     }
 
-    /// Adds a copy of `t` into `to` (a tensor of a [`TensorSet`]) to the graph: how a stage hands
-    /// large results on without a way through host memory.
-    pub fn store(&self, t: Tensor<'g>, to: Tensor<'g>) {
+    /// Adds a copy of `t` into tensor `name` of `set` to the graph: how a stage hands large results
+    /// on without a way through host memory. `None` if the set has no such tensor, or if it is
+    /// mapped from a file, which cannot be written.
+    pub fn store(&self, t: Tensor<'g>, set: &Arc<TensorSet>, name: &str) -> Option<()> {
+        let to = set.raw(name).filter(|_| !set.is_mapped())?;
+        self.use_set(set, true);
         // SAFETY: both tensors are alive; ggml checks that their element counts agree.
-        unsafe {
-            let copy = sys::ggml_cpy(self.ctx.as_ptr(), t.as_ptr(), to.as_ptr());
-            sys::ggml_build_forward_expand(self.graph.as_ptr(), copy);
-        }
+        let copy = unsafe { sys::ggml_cpy(self.ctx.as_ptr(), t.as_ptr(), to.as_ptr()) };
+        let copy = self.named(Tensor::from_ptr(copy), &format!("store.{name}"));
+        // SAFETY: graph and node are alive.
+        unsafe { sys::ggml_build_forward_expand(self.graph.as_ptr(), copy.as_ptr()) };
+        Some(())
     }
 
     /// Names a node; returns it for chaining. Names over 63 bytes are cut.
@@ -126,10 +155,13 @@ pub struct Graph {
     graph: NonNull<sys::ggml_cgraph>,
     inputs: Vec<NonNull<sys::ggml_tensor>>,
     outputs: Vec<NonNull<sys::ggml_tensor>>,
-    rois: RoiStates,
+    rois: Vec<StableBox<RoiState>>,
     galloc: GraphAllocator,
+    /// In the order of their addresses, which is the order in which they are locked.
+    sources: Vec<Source>,
+    /// Whether the last run succeeded: outputs hold nothing before.
+    has_run: bool,
     _ctx: Context,
-    _sources: Vec<Arc<TensorSet>>,
 }
 
 // SAFETY: all pointers lead into storage that the graph owns or keeps alive through Arc; nothing
@@ -170,10 +202,12 @@ impl Graph {
             outputs: RefCell::default(),
             rois: RefCell::default(),
             n_unnamed: Cell::new(0),
+            brand: PhantomData,
         };
         let handles = build(&builder)?;
         check_supported(backend, graph)?;
-        let (sources, inputs) = (builder.sources.take(), builder.inputs.take());
+        let (mut sources, inputs) = (builder.sources.take(), builder.inputs.take());
+        sources.sort_by_key(|s| Arc::as_ptr(&s.set).addr());
         let (outputs, rois) = (builder.outputs.take(), builder.rois.take());
         let galloc = allocate(name, backend, graph)?;
         let graph = Graph {
@@ -184,8 +218,9 @@ impl Graph {
             outputs,
             rois,
             galloc,
+            sources,
+            has_run: false,
             _ctx: ctx,
-            _sources: sources,
         };
         tracing::debug!(name, bytes = graph.buffer_size(), "graph allocated");
         Ok((graph, handles))
@@ -208,7 +243,7 @@ impl Graph {
 
     /// The interpolation state of a RoIAlign node.
     pub(crate) fn roi_mut(&mut self, index: usize) -> &mut RoiState {
-        &mut self.rois[index]
+        self.rois[index].get_mut()
     }
 
     /// Runs every node.
@@ -219,9 +254,15 @@ impl Graph {
         if self.backend.cancel_token().is_cancelled() {
             return Err(Error::Cancelled);
         }
-        // SAFETY: allocated on this backend in `build`; `self` keeps all storage alive.
-        match unsafe { self.backend.compute(self.graph.as_ptr()) } {
-            sys::GGML_STATUS_SUCCESS => Ok(()),
+        self.has_run = false;
+        let (backend, graph) = (&self.backend, self.graph.as_ptr());
+        // SAFETY: allocated on this backend in `build`; `self` keeps all storage alive, and the
+        // sets that it shares with other graphs are locked.
+        match locked(&self.sources, &mut || unsafe { backend.compute(graph) }) {
+            sys::GGML_STATUS_SUCCESS => {
+                self.has_run = true;
+                Ok(())
+            }
             sys::GGML_STATUS_ABORTED => Err(Error::Cancelled),
             status => Err(Error::Compute {
                 graph: self.name.clone(),
@@ -234,7 +275,11 @@ impl Graph {
     }
 
     /// Reads an output of the last run into `out`, which is resized to fit.
+    ///
+    /// # Panics
+    /// If the graph was not run, or its last run failed.
     pub fn get(&self, output: Output, out: &mut Vec<f32>) {
+        assert!(self.has_run, "graph `{}` has no results yet", self.name);
         read_floats(self.outputs[output.0], out);
     }
 
@@ -246,6 +291,19 @@ impl Graph {
     /// Every node as `(name, operation)`, in the order in which they run.
     pub fn nodes(&self) -> Vec<(String, String)> {
         nodes(self.graph).map(describe_node).collect()
+    }
+}
+
+/// Runs `f` with every set locked, for writing where the graph writes. Recursive, so that nothing
+/// is allocated for the guards.
+fn locked<R>(sources: &[Source], f: &mut dyn FnMut() -> R) -> R {
+    let Some((source, rest)) = sources.split_first() else { return f() };
+    if source.written {
+        let _guard = source.set.lock().write().unwrap_or_else(|p| p.into_inner());
+        locked(rest, f)
+    } else {
+        let _guard = source.set.lock().read().unwrap_or_else(|p| p.into_inner());
+        locked(rest, f)
     }
 }
 

@@ -25,6 +25,7 @@ pub mod nn;
 pub mod numeric;
 pub mod quant;
 pub mod roi_align;
+mod stable_box;
 mod sys;
 mod tensor;
 pub mod weights;

@@ -1,4 +1,4 @@
-//! C logs to `tracing`, and the last error message for our own errors.
+//! C logs to `tracing`, and what went wrong first for our own errors.
 
 use crate::backend::owned;
 use crate::sys;
@@ -6,8 +6,9 @@ use std::cell::RefCell;
 use std::ffi::{c_char, c_void};
 use std::sync::Mutex;
 
-/// The last error line that the C libraries logged, for error messages of calls that return null.
-static LAST_ERROR: Mutex<String> = Mutex::new(String::new());
+/// The first error line that the C libraries logged since it was taken, for error messages of calls
+/// that return null: the cause comes first, then each caller's complaint.
+static FIRST_ERROR: Mutex<String> = Mutex::new(String::new());
 
 /// Sends the logs of ggml and llama.cpp to `tracing` (target `llama.cpp`).
 pub(crate) fn install() {
@@ -15,10 +16,10 @@ pub(crate) fn install() {
     unsafe { sys::llama_log_set(Some(forward), std::ptr::null_mut()) }
 }
 
-/// Takes the last error message, if one was logged since the previous call.
-pub(crate) fn take_last_error() -> Option<String> {
-    let mut last = LAST_ERROR.lock().unwrap_or_else(|p| p.into_inner());
-    (!last.is_empty()).then(|| std::mem::take(&mut *last))
+/// Takes the first error message that was logged since the previous call, if any.
+pub(crate) fn take_error() -> Option<String> {
+    let mut first = FIRST_ERROR.lock().unwrap_or_else(|p| p.into_inner());
+    (!first.is_empty()).then(|| std::mem::take(&mut *first))
 }
 
 thread_local! {
@@ -47,7 +48,11 @@ fn emit(level: sys::ggml_log_level, line: &str) {
     }
     match level {
         sys::GGML_LOG_LEVEL_ERROR => {
-            line.clone_into(&mut LAST_ERROR.lock().unwrap_or_else(|p| p.into_inner()));
+            let mut first = FIRST_ERROR.lock().unwrap_or_else(|p| p.into_inner());
+            if first.is_empty() {
+                line.clone_into(&mut first);
+            }
+            drop(first);
             tracing::error!(target: "llama.cpp", "{line}");
         }
         sys::GGML_LOG_LEVEL_WARN => tracing::warn!(target: "llama.cpp", "{line}"),

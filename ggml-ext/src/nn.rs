@@ -1,8 +1,8 @@
 //! Layers, named as in PyTorch. Shapes are in ggml order (fastest first), PyTorch order in brackets.
 
 use crate::graph::Builder;
+use crate::sys;
 use crate::tensor::Tensor;
-use crate::{DType, sys};
 
 impl<'g> Builder<'g> {
     /// `x . w^T`: x `[K, n, ...]`, w `[K, m]` (`[m, K]`) gives `[m, n, ...]`.
@@ -81,12 +81,12 @@ impl<'g> Builder<'g> {
     ///
     /// Written out, because ggml's own op looks it up in a half-precision table on the CPU.
     pub fn gelu_quick(&self, x: Tensor<'g>) -> Tensor<'g> {
-        // SAFETY: the tensors are alive for 'g.
-        let gate = unsafe {
-            let scaled = sys::ggml_scale(self.ctx.as_ptr(), x.as_ptr(), 1.702);
-            sys::ggml_sigmoid(self.ctx.as_ptr(), scaled)
-        };
-        self.mul(self.node(gate, "gelu_quick"), x)
+        // SAFETY: `x` is alive for 'g.
+        let scaled = unsafe { sys::ggml_scale(self.ctx.as_ptr(), x.as_ptr(), 1.702) };
+        let scaled = self.node(scaled, "scale");
+        // SAFETY: `scaled` is alive for 'g.
+        let gate = unsafe { sys::ggml_sigmoid(self.ctx.as_ptr(), scaled.as_ptr()) };
+        self.mul(self.node(gate, "sigmoid"), x)
     }
 
     /// The exact GELU, with the error function.
@@ -126,8 +126,9 @@ impl<'g> Builder<'g> {
     }
 
     /// Convolution without bias: x `[W, H, Cin, N]`, kernel `[kw, kh, Cin, Cout]`
-    /// (`[Cout, Cin, kh, kw]`), gives `[W', H', Cout, N]`. Accumulates in float32; activations are
-    /// rounded to half precision only if the kernel is.
+    /// (`[Cout, Cin, kh, kw]`) of type f32 or f16, gives `[W', H', Cout, N]`. Accumulates in float32;
+    /// activations are rounded to half precision only if the kernel is. Scratch space is a few
+    /// megabytes whatever the map's size.
     pub fn conv_2d(
         &self,
         x: Tensor<'g>,
@@ -135,38 +136,11 @@ impl<'g> Builder<'g> {
         stride: usize,
         padding: usize,
     ) -> Tensor<'g> {
-        match kernel.dtype() {
-            DType::F32 | DType::F16 => self.conv_2d_direct(x, kernel, stride, padding),
-            _ => self.conv_2d_im2col(x, kernel, stride, padding),
-        }
-    }
-
-    /// ggml's one-op convolution: its scratch space is a few megabytes whatever the map's size.
-    fn conv_2d_direct(&self, x: Tensor<'g>, k: Tensor<'g>, s: usize, p: usize) -> Tensor<'g> {
-        let (s, p) = (s as i32, p as i32);
+        let (k, s, p) = (kernel.as_ptr(), stride as i32, padding as i32);
         // SAFETY: both tensors are alive for 'g; ggml checks the shapes.
-        let raw = unsafe {
-            sys::ggml_conv_2d_direct(self.ctx.as_ptr(), k.as_ptr(), x.as_ptr(), s, s, p, p, 1, 1)
-        };
+        let raw =
+            unsafe { sys::ggml_conv_2d_direct(self.ctx.as_ptr(), k, x.as_ptr(), s, s, p, p, 1, 1) };
         self.node(raw, "conv_2d")
-    }
-
-    /// Convolution as one matrix product over unfolded patches, for kernel types that
-    /// [`Builder::conv_2d_direct`] does not take.
-    fn conv_2d_im2col(&self, x: Tensor<'g>, k: Tensor<'g>, s: usize, p: usize) -> Tensor<'g> {
-        let [kw, kh, c_in, c_out] = k.ne();
-        let (s, p) = (s as i32, p as i32);
-        // SAFETY: both tensors are alive for 'g. Only the kernel's shape is read.
-        let raw = unsafe {
-            let (ctx, f32) = (self.ctx.as_ptr(), sys::GGML_TYPE_F32);
-            sys::ggml_im2col(ctx, k.as_ptr(), x.as_ptr(), s, s, p, p, 1, 1, true, f32)
-        };
-        let patches = self.node(raw, "im2col"); // [kw*kh*Cin, W', H', N]
-        let [_, w, h, n] = patches.ne();
-        let y = self.mul_mat(self.reshape(k, &[kw * kh * c_in, c_out]), patches);
-        let y = self.reshape(y, &[c_out, w * h, n]);
-        let y = self.cont(self.permute(y, [1, 0, 2, 3])); // [W'*H', Cout, N]
-        self.reshape(y, &[w, h, c_out, n])
     }
 
     /// Bilinear resize of a map `[W, H, C]` to `[w, h, C]` with aligned corners:

@@ -4,16 +4,19 @@ use crate::{DType, Error, Result, sys};
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 
+/// Ties a value to one graph: invariant in `'g`, so that no other graph's lifetime will do.
+pub(crate) type Brand<'g> = PhantomData<fn(&'g ()) -> &'g ()>;
+
 /// A tensor of a graph under construction. Shapes are in ggml order: `ne()[0]` varies fastest.
 #[derive(Clone, Copy)]
 pub struct Tensor<'g> {
     raw: NonNull<sys::ggml_tensor>,
-    graph: PhantomData<&'g ()>,
+    brand: Brand<'g>,
 }
 
 impl<'g> Tensor<'g> {
     pub(crate) fn new(raw: NonNull<sys::ggml_tensor>) -> Self {
-        Tensor { raw, graph: PhantomData }
+        Tensor { raw, brand: PhantomData }
     }
 
     /// # Panics

@@ -6,7 +6,7 @@ use memmap2::Mmap;
 use std::collections::HashMap;
 use std::path::Path;
 use std::ptr::NonNull;
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 
 /// Where one tensor of a file lies.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +41,8 @@ const HOST_ALIGNMENT: usize = 32;
 pub struct TensorSet {
     tensors: HashMap<String, NonNull<sys::ggml_tensor>>,
     mapped: bool,
+    /// Held for writing by graphs that store into the set, for reading by everybody else.
+    lock: RwLock<()>,
     // Dropped in this order: buffer before the mapping that it may lie in.
     _buffer: Buffer,
     _ctx: Context,
@@ -49,8 +51,7 @@ pub struct TensorSet {
 
 // SAFETY: tensors point into storage that the set owns; nothing is bound to a thread.
 unsafe impl Send for TensorSet {}
-// SAFETY: shared use reads metadata only; writes to data go through graph runs, which the backend
-// serialises.
+// SAFETY: metadata is immutable; data is read and written under `lock`, mapped data only read.
 unsafe impl Sync for TensorSet {}
 
 struct Buffer(NonNull<sys::ggml_backend_buffer>);
@@ -63,7 +64,7 @@ impl Drop for Buffer {
 }
 
 impl TensorSet {
-    /// Allocates uninitialised tensors `(name, type, shape)` on a device.
+    /// Allocates tensors `(name, type, shape)` on a device, all zero.
     ///
     /// # Errors
     /// [`Error::Create`] if the device's memory does not suffice.
@@ -74,7 +75,10 @@ impl TensorSet {
             .map(|&(name, dtype, ne)| (name.to_owned(), ctx.new_tensor(dtype, ne).raw()))
             .collect();
         let buffer = allocate_all(&ctx, backend)?;
-        Ok(TensorSet { tensors, mapped: false, _buffer: buffer, _ctx: ctx, _map: None })
+        // SAFETY: the buffer is alive. Nothing that was in the memory before can be read.
+        unsafe { sys::ggml_backend_buffer_clear(buffer.0.as_ptr(), 0) };
+        let lock = RwLock::default();
+        Ok(TensorSet { tensors, mapped: false, lock, _buffer: buffer, _ctx: ctx, _map: None })
     }
 
     /// Makes tensors of a mapped file available to a device.
@@ -106,7 +110,8 @@ impl TensorSet {
             }
         };
         let map = mapped.then(|| map.clone());
-        Ok(TensorSet { tensors, mapped, _buffer: buffer, _ctx: ctx, _map: map })
+        let lock = RwLock::default();
+        Ok(TensorSet { tensors, mapped, lock, _buffer: buffer, _ctx: ctx, _map: map })
     }
 
     /// Whether the data is used in place in the mapped file.
@@ -123,11 +128,16 @@ impl TensorSet {
         self.tensors.get(name).copied()
     }
 
+    pub(crate) fn lock(&self) -> &RwLock<()> {
+        &self.lock
+    }
+
     /// Reads a float tensor back into `out`, which is resized to fit.
     ///
     /// # Panics
     /// If there is no tensor of that name, or it does not hold floats.
     pub fn read(&self, name: &str, out: &mut Vec<f32>) {
+        let _guard = self.lock.read().unwrap_or_else(|p| p.into_inner());
         crate::graph::read_floats(self.tensors[name], out);
     }
 }
@@ -171,8 +181,7 @@ fn place_in_mapping(
     let base = map.as_ptr().cast_mut();
     let largest = stored.iter().map(|t| t.n_bytes).max().unwrap_or(0);
     // SAFETY: the mapping covers `map.len()` bytes and outlives the buffer (the set holds both and
-    // drops the buffer first). It is read-only: only weights are placed in it, and graphs never
-    // write to those.
+    // drops the buffer first). It is read-only, and `Builder::store` refuses mapped sets.
     let raw = unsafe {
         let dev = backend.device();
         sys::ggml_backend_dev_buffer_from_host_ptr(dev, base.cast(), map.len(), largest)

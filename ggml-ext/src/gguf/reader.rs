@@ -85,10 +85,11 @@ impl std::fmt::Debug for Gguf {
 }
 
 fn map(path: &Path) -> std::io::Result<Mmap> {
-    let file = File::open(path)?;
-    if !file.metadata()?.is_file() {
+    // Asked before opening: to open a pipe would wait for its writer.
+    if !std::fs::metadata(path)?.is_file() {
         return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, "not a regular file"));
     }
+    let file = File::open(path)?;
     // SAFETY: the mapping is private and read-only. That nobody shortens the file meanwhile is the
     // documented duty of whoever opens it.
     unsafe { Mmap::map(&file) }

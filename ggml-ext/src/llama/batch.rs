@@ -10,6 +10,7 @@ use std::ptr::NonNull;
 pub struct Batch {
     raw: NonNull<sys::llama_batch_ext>,
     len: usize,
+    n_outputs: usize,
     capacity: usize,
     n_embd: usize,
     n_vocab: usize,
@@ -31,7 +32,7 @@ impl Batch {
         let raw = unsafe { sys::llama_batch_ext_init(ctx.raw()) };
         let raw =
             NonNull::new(raw).ok_or_else(|| Error::Create { action: "make a batch".into() })?;
-        Ok(Batch { raw, len: 0, capacity: ctx.n_batch(), n_embd, n_vocab })
+        Ok(Batch { raw, len: 0, n_outputs: 0, capacity: ctx.n_batch(), n_embd, n_vocab })
     }
 
     pub(super) fn as_ptr(&self) -> *mut sys::llama_batch_ext {
@@ -41,6 +42,11 @@ impl Batch {
     /// Positions added so far.
     pub fn len(&self) -> usize {
         self.len
+    }
+
+    /// Positions whose predictions were asked for.
+    pub(super) fn n_outputs(&self) -> usize {
+        self.n_outputs
     }
 
     /// Whether nothing was added.
@@ -58,6 +64,7 @@ impl Batch {
         // SAFETY: the batch is alive.
         unsafe { sys::llama_batch_ext_clear(self.raw.as_ptr()) }
         self.len = 0;
+        self.n_outputs = 0;
     }
 
     /// Adds a token at position `pos` of sequence `seq`. With `logits` its predictions can be read
@@ -104,6 +111,7 @@ impl Batch {
             sys::llama_batch_ext_set_output_logits(self.raw.as_ptr(), index, logits);
         }
         self.len += 1;
+        self.n_outputs += usize::from(logits);
         Ok(index as usize)
     }
 

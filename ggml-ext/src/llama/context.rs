@@ -4,6 +4,7 @@ use super::capture::{Capture, on_eval};
 use super::{Batch, Model};
 use crate::backend::ThreadPool;
 use crate::cancel::poll_cancelled;
+use crate::stable_box::StableBox;
 use crate::{CancelToken, DType, Error, Result, logging, sys};
 use std::ptr::NonNull;
 
@@ -38,6 +39,8 @@ pub struct ContextParams {
     pub n_batch: usize,
     /// Sequences that may live at once.
     pub n_seq_max: usize,
+    /// Positions of a batch whose predictions can be read.
+    pub n_outputs: usize,
     /// Worker threads.
     pub n_threads: usize,
     /// Type of the cache.
@@ -50,7 +53,9 @@ pub struct ContextParams {
 pub struct Context {
     raw: NonNull<sys::llama_context>,
     n_batch: usize,
-    capture: Option<Box<Capture>>,
+    n_seq_max: usize,
+    n_outputs: usize,
+    capture: Option<StableBox<Capture>>,
     cancel: CancelToken,
     // After `raw`, which is freed in `drop` before any field.
     _pool: ThreadPool,
@@ -74,20 +79,28 @@ impl Context {
     /// [`Error::Create`] with what llama.cpp said, usually that memory does not suffice.
     pub fn new(model: &Model, params: &ContextParams, cancel: CancelToken) -> Result<Context> {
         let pool = ThreadPool::new(params.n_threads)?;
-        let mut capture = params.capture.clone().map(|p| Box::new(Capture::new(p)));
-        let raw_params = raw_params(params, &cancel, capture.as_deref_mut());
-        logging::take_last_error();
+        let capture = params.capture.clone().map(|p| StableBox::new(Capture::new(p)));
+        let raw_params = raw_params(params, &cancel, capture.as_ref());
+        logging::take_error();
         // SAFETY: the model is alive; token and capture, to which the parameters point, are stored
         // beside the context.
         let raw = unsafe { sys::llama_init_from_model(model.raw(), raw_params) };
         let raw = NonNull::new(raw).ok_or_else(|| {
-            let why = logging::take_last_error().unwrap_or_else(|| "out of memory?".into());
+            let why = logging::take_error().unwrap_or_else(|| "out of memory?".into());
             Error::Create { action: format!("make a context of {} positions: {why}", params.n_ctx) }
         })?;
         // SAFETY: the pool outlives the context (field order and `Drop`).
         unsafe { sys::llama_attach_threadpool(raw.as_ptr(), pool.as_ptr(), pool.as_ptr()) }
-        let (n_batch, model) = (params.n_batch, model.clone());
-        Ok(Context { raw, n_batch, capture, cancel, _pool: pool, model })
+        Ok(Context {
+            raw,
+            n_batch: params.n_batch,
+            n_seq_max: params.n_seq_max,
+            n_outputs: params.n_outputs,
+            capture,
+            cancel,
+            _pool: pool,
+            model: model.clone(),
+        })
     }
 
     pub(super) fn raw(&self) -> *mut sys::llama_context {
@@ -125,7 +138,11 @@ impl Context {
         if self.cancel.is_cancelled() {
             return Err(Error::Cancelled);
         }
-        logging::take_last_error();
+        if batch.len() > self.n_batch || batch.n_outputs() > self.n_outputs {
+            let reason = "the batch was made for a larger context".to_owned();
+            return Err(Error::Decode { n_tokens: batch.len(), reason });
+        }
+        logging::take_error();
         // SAFETY: context and batch are alive, and the batch was made by this context's size.
         let status = unsafe {
             sys::llama_process(self.raw(), sys::LLAMA_PROCESS_TYPE_DECODE, batch.as_ptr())
@@ -135,7 +152,7 @@ impl Context {
             2 => return Err(Error::Cancelled),
             1 => "no room in the KV cache: use a larger context".to_owned(),
             other => {
-                let said = logging::take_last_error().unwrap_or_default();
+                let said = logging::take_error().unwrap_or_default();
                 format!("llama.cpp returned {other}: {said}")
             }
         };
@@ -154,9 +171,13 @@ impl Context {
     }
 
     /// Removes positions `from..` of sequence `seq` from the cache.
+    ///
+    /// # Panics
+    /// If the context has no such sequence.
     pub fn truncate(&mut self, seq: i32, from: usize) {
-        // SAFETY: the context is alive and has a memory; a sequence id is valid if it is below
-        // n_seq_max, which callers of this crate keep to.
+        let known = usize::try_from(seq).is_ok_and(|s| s < self.n_seq_max);
+        assert!(known, "sequence {seq} of a context with {}", self.n_seq_max);
+        // SAFETY: the context is alive and has a memory; the sequence id is checked above.
         unsafe {
             let memory = sys::llama_get_memory(self.raw());
             sys::llama_memory_seq_rm(memory, seq, from as sys::llama_pos, -1);
@@ -165,14 +186,14 @@ impl Context {
 
     /// The captured row of an inner tensor, by its name in llama.cpp, e.g. `l_out-3`.
     pub fn captured(&self, name: &str) -> Option<&[f32]> {
-        self.capture.as_ref()?.row(name)
+        self.capture.as_ref()?.get().row(name)
     }
 }
 
 fn raw_params(
     p: &ContextParams,
     cancel: &CancelToken,
-    capture: Option<&mut Capture>,
+    capture: Option<&StableBox<Capture>>,
 ) -> sys::llama_context_params {
     // SAFETY: returns a plain struct.
     let mut raw = unsafe { sys::llama_context_default_params() };
@@ -180,6 +201,8 @@ fn raw_params(
     raw.n_batch = p.n_batch as u32;
     raw.n_ubatch = p.n_batch.min(512) as u32;
     raw.n_seq_max = p.n_seq_max as u32;
+    // Otherwise memory for the predictions of whole batches would be reserved.
+    raw.n_outputs_max = p.n_outputs as u32;
     raw.n_threads = p.n_threads as i32;
     raw.n_threads_batch = p.n_threads as i32;
     raw.type_k = p.kv_type.dtype().raw();
@@ -198,7 +221,7 @@ fn raw_params(
     raw.abort_callback_data = cancel.as_user_data();
     if let Some(capture) = capture {
         raw.cb_eval = Some(on_eval);
-        raw.cb_eval_user_data = std::ptr::from_mut(capture).cast();
+        raw.cb_eval_user_data = capture.as_ptr().cast();
     }
     raw
 }

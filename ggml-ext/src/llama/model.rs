@@ -109,7 +109,7 @@ impl Model {
         let mut params = options.raw();
         params.progress_callback = Some(on_progress);
         params.progress_callback_user_data = std::ptr::from_mut(&mut progress).cast();
-        logging::take_last_error();
+        logging::take_error();
         // SAFETY: the path is NUL-terminated; the callback's data outlives the call.
         let raw = unsafe { sys::llama_model_load_from_file(name.as_ptr(), params) };
         match NonNull::new(raw) {
@@ -119,9 +119,7 @@ impl Model {
                 std::mem::transmute::<NonNull<sys::llama_model>, LlamaModel>(raw)
             }))),
             None if progress.stopped => Err(Error::Cancelled),
-            None => {
-                Err(fail(logging::take_last_error().unwrap_or_else(|| "it gives no reason".into())))
-            }
+            None => Err(fail(logging::take_error().unwrap_or_else(|| "it gives no reason".into()))),
         }
     }
 
@@ -149,11 +147,6 @@ impl Model {
     /// The context length that the model was trained with.
     pub fn n_ctx_train(&self) -> usize {
         self.0.n_ctx_train() as usize
-    }
-
-    /// Size of all weights in bytes.
-    pub fn size(&self) -> u64 {
-        self.0.size()
     }
 
     /// Ids of plain text: no special token is recognised or added; a SentencePiece vocabulary

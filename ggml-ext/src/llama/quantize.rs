@@ -81,7 +81,7 @@ pub fn quantize_file(
     let mut params = unsafe { sys::llama_model_quantize_default_params() };
     params.ftype = file_type.raw();
     params.nthread = i32::try_from(n_threads).unwrap_or(i32::MAX);
-    logging::take_last_error();
+    logging::take_error();
     // SAFETY: both strings are NUL-terminated and `params` is initialised with null pointers for
     // everything optional; all three outlive the call, which keeps none of them. C++ exceptions
     // are caught inside.
@@ -91,7 +91,7 @@ pub fn quantize_file(
     if status == 0 {
         return Ok(());
     }
-    let reason = logging::take_last_error().unwrap_or_else(|| format!("status {status}"));
+    let reason = logging::take_error().unwrap_or_else(|| format!("status {status}"));
     Err(Error::Create { action: format!("quantise {}: {reason}", input.display()) })
 }
 

@@ -19,7 +19,8 @@ pub enum Sampling {
         top_k: u32,
         /// Keep the likeliest tokens that together have this probability; 1 keeps all.
         top_p: f32,
-        /// Same seed, same text.
+        /// Same seed, same text; llama.cpp reads the largest as "any", so it counts as the next
+        /// smaller one.
         seed: u32,
     },
 }
@@ -39,6 +40,7 @@ impl Sampler {
             Sampling::Random { temperature, top_k, top_p, seed } => {
                 let top_k = LlamaSampler::top_k(i32::try_from(top_k).unwrap_or(i32::MAX));
                 let temp = LlamaSampler::temp(temperature);
+                let seed = seed.min(u32::MAX - 1);
                 let (top_p, dist) = (LlamaSampler::top_p(top_p, 1), LlamaSampler::dist(seed));
                 // The order of Hugging Face's generate(): temperature before the truncations
                 // changes nothing for top-k and is what top-p is defined on there.

@@ -7,6 +7,7 @@
 use super::taps::AxisTaps;
 use super::{Kind, RoiAlignParams, RoiBox};
 use crate::graph::Builder;
+use crate::stable_box::StableBox;
 use crate::sys;
 use crate::tensor::Tensor;
 use std::cell::UnsafeCell;
@@ -18,14 +19,13 @@ pub(crate) struct RoiState {
     map: [usize; 3],
     out: usize,
     regions: Vec<Region>,
-    scratch: UnsafeCell<Vec<f32>>,
+    scratch: Vec<UnsafeCell<f32>>,
 }
 
 // SAFETY: during a run the threads only read everything but `scratch`, of which each touches its
 // own row; between runs access is through `&mut`.
 unsafe impl Sync for RoiState {}
 
-#[derive(Default)]
 struct Region {
     x: AxisTaps,
     y: AxisTaps,
@@ -33,9 +33,16 @@ struct Region {
 
 impl RoiState {
     fn new(map: [usize; 3], n_regions: usize, out: usize, n_threads: usize) -> RoiState {
-        let regions = std::iter::repeat_with(Region::default).take(n_regions).collect();
-        let scratch = UnsafeCell::new(vec![0.0; map[0] * n_threads]);
+        let region = || Region { x: AxisTaps::empty(out), y: AxisTaps::empty(out) };
+        let regions = std::iter::repeat_with(region).take(n_regions).collect();
+        let scratch =
+            std::iter::repeat_with(UnsafeCell::default).take(map[0] * n_threads).collect();
         RoiState { map, out, regions, scratch }
+    }
+
+    /// Whether the state is of a node with that map, number of regions and output size.
+    pub(super) fn fits(&self, map: [usize; 2], n_regions: usize, out: usize) -> bool {
+        self.map[..2] == map && self.regions.len() == n_regions && self.out == out
     }
 
     /// Computes the taps of the boxes, which the caller checked.
@@ -89,8 +96,8 @@ pub(super) fn lower<'g>(
     let [w, h, c, _] = map.ne();
     assert_eq!(map.dtype(), crate::DType::F32, "the fused RoIAlign reads float maps");
     let n_threads = g.backend.n_threads();
-    let mut state = Box::new(RoiState::new([w, h, c], n_regions, p.output_size, n_threads));
-    let user_data: *mut RoiState = &mut *state;
+    let state = StableBox::new(RoiState::new([w, h, c], n_regions, p.output_size, n_threads));
+    let user_data = state.as_ptr();
     let mut states = g.rois.borrow_mut();
     states.push(state);
     let out = p.output_size as i64;
@@ -133,7 +140,7 @@ unsafe extern "C" fn kernel(dst: *mut sys::ggml_tensor, ith: c_int, nth: c_int, 
         let map = std::slice::from_raw_parts((*src).data.cast::<f32>(), w * h * c);
         let dst = (*dst).data.cast::<f32>().add(first * plane_size);
         let dst = std::slice::from_raw_parts_mut(dst, (last - first) * plane_size);
-        let scratch = (*state.scratch.get()).as_mut_ptr().add(ith * w);
-        state.pool(map, dst, first, std::slice::from_raw_parts_mut(scratch, w));
+        let row = UnsafeCell::raw_get(state.scratch.as_ptr().add(ith * w));
+        state.pool(map, dst, first, std::slice::from_raw_parts_mut(row, w));
     }
 }

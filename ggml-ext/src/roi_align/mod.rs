@@ -126,6 +126,9 @@ impl RoiAlign {
     /// # Errors
     /// [`Error::Box`] for a box that is not finite, upside down, or absurdly large under adaptive
     /// sampling; [`Error::Length`] if their number is not the one that the node was built for.
+    ///
+    /// # Panics
+    /// If the node is not one of `graph`.
     pub fn set_boxes(&self, graph: &mut Graph, boxes: &[RoiBox]) -> Result<()> {
         if boxes.len() != self.n_regions {
             let (expected, got) = (self.n_regions, boxes.len());
@@ -136,7 +139,10 @@ impl RoiAlign {
         }
         match self.kind {
             Kind::Fused { state } => {
-                graph.roi_mut(state).set_boxes(&self.params, boxes);
+                let (state, out) = (graph.roi_mut(state), self.params.output_size);
+                let fits = state.fits([self.map_w, self.map_h], self.n_regions, out);
+                assert!(fits, "the RoIAlign node of another graph");
+                state.set_boxes(&self.params, boxes);
                 Ok(())
             }
             Kind::MatMul { wx, wy } => {

@@ -38,12 +38,11 @@ fn bin_mean(
     let [x1, y1, x2, y2] = b.map(|v| v * p.spatial_scale - 0.5);
     let out = p.output_size as f32;
     let (size_x, size_y) = ((x2 - x1) / out, (y2 - y1) / out);
-    let samples = |length: f32, fixed: usize| match fixed {
-        0 => (length / out).ceil() as usize,
+    let samples = |bin: f32| match p.sampling_ratio {
+        0 => bin.ceil() as usize,
         n => n,
     };
-    let nx = samples(b[2] * p.spatial_scale - b[0] * p.spatial_scale, p.sampling_ratio);
-    let ny = samples(b[3] * p.spatial_scale - b[1] * p.spatial_scale, p.sampling_ratio);
+    let (nx, ny) = (samples(size_x), samples(size_y));
     let mut sum = 0.0;
     for sy in 0..ny {
         let y = y1 + bin[1] as f32 * size_y + (sy as f32 + 0.5) * size_y / ny as f32;

@@ -2,10 +2,17 @@
 
 use super::RoiAlignParams;
 
+/// First coordinate and bin size, in cells, of a box from `lo` to `hi`.
+fn bins(p: &RoiAlignParams, lo: f32, hi: f32) -> (f32, f32) {
+    let start = lo * p.spatial_scale - 0.5;
+    let end = hi * p.spatial_scale - 0.5;
+    (start, (end - start) / p.output_size as f32)
+}
+
 /// Samples per bin along an axis of a box from `lo` to `hi`.
 pub(super) fn n_samples(p: &RoiAlignParams, lo: f32, hi: f32) -> usize {
     match p.sampling_ratio {
-        0 => ((hi - lo) * p.spatial_scale / p.output_size as f32).ceil() as usize,
+        0 => bins(p, lo, hi).1.ceil() as usize,
         n => n,
     }
 }
@@ -21,15 +28,18 @@ pub(super) struct AxisTaps {
 }
 
 impl AxisTaps {
+    /// `n_bins` bins that read nothing.
+    pub(super) fn empty(n_bins: usize) -> AxisTaps {
+        AxisTaps { starts: vec![0; n_bins + 1], ..AxisTaps::default() }
+    }
+
     /// Computes the weights of a box from `lo` to `hi` on an axis of `n_cells` cells.
     pub(super) fn fill(&mut self, p: &RoiAlignParams, lo: f32, hi: f32, n_cells: usize) {
         self.starts.clear();
         self.cells.clear();
         self.weights.clear();
         self.starts.push(0);
-        let start = lo * p.spatial_scale - 0.5;
-        let end = hi * p.spatial_scale - 0.5;
-        let bin = (end - start) / p.output_size as f32;
+        let (start, bin) = bins(p, lo, hi);
         let samples = n_samples(p, lo, hi);
         let share = 1.0 / samples.max(1) as f32;
         for i in 0..p.output_size {

@@ -82,6 +82,26 @@ fn other_sizes_and_shapes() {
 }
 
 #[test]
+fn adaptive_sampling_of_whole_bins() {
+    // Sides that are whole numbers of bins: the number of samples hangs on the last bit.
+    for k in 1..6 {
+        for shift in 0..40 {
+            let (at, side) = (0.37 * shift as f32, (14 * k) as f32);
+            check([96, 96], params(14, 0, 1.0), &[[at, at / 2.0, at + side, at / 2.0 + side]]);
+        }
+    }
+}
+
+#[test]
+fn a_node_whose_boxes_were_never_set_reads_nothing() {
+    for lowering in [RoiLowering::Fused, RoiLowering::MatMul] {
+        let mut op = Op::new(lowering, [16, 16], 2, params(14, 2, 1.0));
+        op.graph.set(op.map, &noise(16 * 16 * CHANNELS, 5)).expect("the right size");
+        op.graph.run().expect("a run");
+    }
+}
+
+#[test]
 fn boxes_can_be_changed_between_runs() {
     let p = params(14, 2, 16.0 / 224.0);
     let map = noise(16 * 16 * CHANNELS, 5);
