@@ -30,10 +30,21 @@ pub fn main() -> ExitCode {
             ExitCode::from(INTERRUPTED)
         }
         Err(e) => {
-            eprintln!("error: {e:#}");
+            eprintln!("error: {}", message(&e));
             ExitCode::FAILURE
         }
     }
+}
+
+/// The chain of causes, without those that the message before them quotes already.
+fn message(e: &anyhow::Error) -> String {
+    e.chain().map(|cause| cause.to_string()).fold(String::new(), |text, cause| {
+        match text.as_str() {
+            "" => cause,
+            _ if text.contains(&cause) => text,
+            _ => format!("{text}: {cause}"),
+        }
+    })
 }
 
 /// Whoever reads our output may stop early, as `head` does.

@@ -139,7 +139,7 @@ fn extent(tensors: &dyn Tensors, name: &str, dim: usize) -> Result<u32> {
 fn image_tap(dir: &Path, select_layer: i64, n_layer: u32) -> Result<u32> {
     let n_states = i64::from(n_layer) + 1;
     match u32::try_from(select_layer.rem_euclid(n_states)) {
-        Ok(tap) if tap > 0 && select_layer.abs() <= n_states => Ok(tap),
+        Ok(tap) if tap > 0 && select_layer.unsigned_abs() <= n_states.unsigned_abs() => Ok(tap),
         _ => {
             let reason = format!("mm_vision_select_layer {select_layer} names no vision block");
             Err(Error::malformed(dir.join("config.json"), reason))
@@ -151,17 +151,11 @@ fn image_tap(dir: &Path, select_layer: i64, n_layer: u32) -> Result<u32> {
 fn taps(dir: &Path, image_tap: u32, n_levels: u32) -> Result<Vec<u32>> {
     let back = |l: u32| l.checked_mul(LEVEL_STEP).and_then(|d| image_tap.checked_sub(d));
     let taps: Option<Vec<u32>> = (0..n_levels).rev().map(back).collect();
-    taps.filter(|t| t.first().is_some_and(|&t| t > 0)).ok_or_else(|| {
+    taps.ok_or_else(|| {
         let reason =
             format!("a vision tower tapped at {image_tap} is too shallow for {n_levels} levels");
         Error::malformed(dir, reason)
     })
-}
-
-/// Sides of the maps: each twice the next coarser one, the last is the grid of patches.
-fn level_sizes(grid: u32, n_levels: u32) -> Vec<u32> {
-    // A count that would overflow fails the later check against what is allowed.
-    (0..n_levels.min(16)).rev().map(|k| grid.saturating_mul(1 << k)).collect()
 }
 
 /// The side of RoIAlign's output, from the length of the flattened RoI.

@@ -81,7 +81,8 @@ fn failures_exit_with_1_and_say_why() {
     let tiny = Tiny::new();
     let out = run(&["inspect", "/no/such/file.gguf"]);
     assert_eq!(out.status.code(), Some(1));
-    assert!(text(&out.stderr).contains("/no/such/file.gguf"));
+    assert_eq!(text(&out.stderr).matches("/no/such/file.gguf").count(), 1);
+    assert_eq!(text(&out.stderr).matches("os error").count(), 1);
     std::fs::remove_file(tiny.checkpoint().join("tokenizer.model")).unwrap();
     let out = convert(&tiny, &[]);
     assert_eq!(out.status.code(), Some(1));
