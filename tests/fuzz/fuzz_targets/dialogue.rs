@@ -17,9 +17,8 @@ fuzz_target!(|text: &str| {
     let mut dialogue = Dialogue::new(&tokens);
     let mut lines = text.lines();
     while let Some(question) = lines.next() {
-        let asked = (0..4).any(|n| {
-            dialogue.ask(question, vec![PixelBox::new(1.0, 2.0, 3.0, 4.0); n]).is_ok()
-        });
+        let asked = (0..4)
+            .any(|n| dialogue.ask(question, vec![PixelBox::new(1.0, 2.0, 3.0, 4.0); n]).is_ok());
         if !asked {
             continue;
         }
