@@ -6,6 +6,7 @@ use crate::source::Tensors;
 use gpt4roi_models::names::{self, hf};
 use gpt4roi_models::{
     Gelu, HparamsError, LlmHparams, MmprojHparams, RegionHparams, SpecialTokens, VisionHparams,
+    level_sizes,
 };
 use std::path::Path;
 
@@ -101,7 +102,7 @@ fn region(
     let taps = taps(language.path(), image_tap, n_levels)?;
     let flatten = names::weight(hf::FLATTEN_LINEAR);
     Ok(RegionHparams {
-        level_sizes: level_sizes(vision.grid(), n_levels),
+        level_sizes: level_sizes(vision.grid(), n_levels as usize),
         taps,
         image_tap,
         n_channels,
@@ -178,6 +179,7 @@ mod tests {
         let dir = Path::new("x");
         assert_eq!(image_tap(dir, -2, 24).unwrap(), 23);
         assert_eq!(taps(dir, 23, 4).unwrap(), [14, 17, 20, 23]);
+        assert_eq!(taps(dir, 9, 4).unwrap(), [0, 3, 6, 9]);
         assert_eq!(level_sizes(16, 4), [128, 64, 32, 16]);
         assert_eq!(roi_side(dir, 1024 * 196, 1024).unwrap(), 14);
     }
@@ -188,7 +190,7 @@ mod tests {
         assert!(image_tap(dir, 0, 24).is_err());
         assert!(image_tap(dir, -25, 24).is_err());
         assert!(image_tap(dir, i64::MIN + 1, 24).is_err());
-        assert!(taps(dir, 9, 4).is_err());
+        assert!(taps(dir, 8, 4).is_err());
         assert!(taps(dir, 23, 0).is_err());
         assert!(roi_side(dir, 1000, 0).is_err());
         assert!(roi_side(dir, 1000, 3).is_err());

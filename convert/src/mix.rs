@@ -60,7 +60,7 @@ fn fit(spec: &TensorSpec, wanted: DType) -> DType {
     if !spec.kind.is_quantizable() {
         return if wanted == DType::F32 { DType::F32 } else { DType::F16 };
     }
-    let fits = |t: DType| spec.n_per_row() % t.block_size() as u64 == 0;
+    let fits = |t: DType| spec.n_per_row().is_multiple_of(t.block_size() as u64);
     let smaller_blocks = match wanted {
         DType::Q4K => DType::Q5_0,
         DType::Q5K => DType::Q5_1,

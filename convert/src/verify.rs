@@ -167,7 +167,7 @@ fn accumulate(group: &mut Group, want: &[f32], got: &[f32]) {
         group.error += d * d;
         group.signal += w * w;
         // Unlike max, this keeps a NaN.
-        if !(d.abs() <= group.max_abs) {
+        if d.is_nan() || d.abs() > group.max_abs {
             group.max_abs = d.abs();
         }
     }

@@ -147,7 +147,7 @@ keys! {
     TOKEN_PAD = "gpt4roi.token.pad";
     /// Whether a prompt begins with the beginning-of-sequence token.
     TOKEN_ADD_BOS = "gpt4roi.token.add_bos";
-    /// Length in tokens at which a prompt is cut.
+    /// Longest sequence of the training, in tokens.
     TOKEN_MAX_LENGTH = "gpt4roi.token.max_length";
     /// Rows of the embedding table that the ids belong to.
     TOKEN_VOCAB_SIZE = "gpt4roi.token.vocab_size";

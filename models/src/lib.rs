@@ -19,7 +19,7 @@ pub mod value;
 
 pub use hparams::{
     Gelu, HparamsError, LlmHparams, MmprojHparams, RegionHparams, SpecialTokens, SplitToken,
-    VisionHparams,
+    VisionHparams, level_sizes,
 };
 pub use presets::Preset;
 pub use specs::{Checkpoint, Kind, Part, Source, TensorSpec, Transform, llm_specs, mmproj_specs};

@@ -46,9 +46,6 @@ pub mod gguf {
     /// Second layer norm of the box embedding (base).
     pub const POS_LN2: &str = "r.pos.5";
 
-    /// Prefix of every tensor of the region extractor.
-    pub const REGION_PREFIX: &str = "r.";
-
     /// Parts of a language-model block.
     pub mod llm {
         /// Norm before attention.

@@ -3,13 +3,14 @@
 use crate::answer::Answer;
 use crate::decode::{Generation, Sampling, Session};
 use crate::error::{Error, Result};
-use crate::files::{LlmFile, MmprojFile, open_llm, open_mmproj};
-use crate::pipeline::{ImageRef, Outcome, Parts, Pipeline, Question};
+use crate::files::{LlmFile, MmprojFile, check_llm, open_mmproj};
+use crate::pipeline::{ImageRef, ImageSide, Outcome, Pipeline, Question};
 use crate::preprocess::{
     BoxPolicy, PixelBox, PreprocessMode, PreprocessOptions, RgbImage8, check_boxes,
 };
 use crate::prompt::Dialogue;
 use crate::trace::Trace;
+use crate::vocabulary::Vocabulary;
 use ggml_ext::llama::{ContextParams, KvType, LoadOptions};
 use ggml_ext::roi_align::RoiBox;
 use ggml_ext::weights::Residence;
@@ -79,7 +80,7 @@ impl EngineOptions {
 }
 
 /// What is known of an open model.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ModelInfo {
     /// Its name, as the files give it.
     pub name: String,
@@ -171,12 +172,18 @@ impl Conversation {
     }
 }
 
+/// Element types of the matrices of both files.
+pub(crate) struct Types {
+    pub(crate) model: Vec<DType>,
+    pub(crate) mmproj: Vec<DType>,
+}
+
 /// A loaded model, ready for questions.
 pub struct Engine {
     pipeline: Pipeline,
     info: ModelInfo,
     boxes: BoxPolicy,
-    types: Vec<DType>,
+    types: Types,
     cancel: CancelToken,
 }
 
@@ -200,33 +207,29 @@ impl Engine {
         mut progress: impl FnMut(f32) -> bool,
     ) -> Result<Engine> {
         let cancel = CancelToken::new();
-        let n_threads = n_threads(options)?;
-        let device = options.device.clone().unwrap_or_else(default_device);
-        let backend = Backend::open(&device, n_threads, cancel.clone())?;
-        let residence = if options.mmap { Residence::Mapped } else { Residence::Copied };
-        let mmproj = open_mmproj(&options.mmproj, &backend, residence)?;
+        let n_threads = n_threads(options);
+        let llm = check_llm(&options.model)?;
+        let (backend, mmproj, side) = open_image_side(options, n_threads, &cancel)?;
+        check_pair(options, &llm, &mmproj)?;
         let load = LoadOptions {
             mmap: options.mmap,
             mlock: options.mlock,
             repack: options.repack,
             gpu_layers: options.gpu_layers,
         };
-        let llm = open_llm(&options.model, &load, &mut progress)?;
-        check_pair(options, &llm, &mmproj)?;
+        let model = llm.load(&load, &mut progress)?;
         let params = context_params(options, n_threads)?;
-        let session = Session::new(&llm.model, &params, cancel.clone())?;
-        let info = model_info(&llm, &mmproj, &params, &backend);
-        let types = [llm.types.as_slice(), &mmproj.types].concat();
-        let vision = &mmproj.hparams.vision;
-        let preprocess = PreprocessOptions {
-            size: vision.image_size,
-            mean: vision.image_mean,
-            std: vision.image_std,
-            mode: options.preprocess,
+        let session = Session::new(&model, &params, cancel.clone())?;
+        let vocabulary = Vocabulary::new(model, &mmproj.hparams, llm.dummy_prefix);
+        let pipeline = Pipeline::new(side, vocabulary, session, options.trace);
+        let info = ModelInfo {
+            n_ctx: pipeline.n_ctx(),
+            n_threads,
+            device: backend.info().name.clone(),
+            ..model_info(&llm, &mmproj)
         };
-        let tracing = options.trace;
-        let parts = Parts { llm, mmproj, backend, session, preprocess, tracing };
-        Ok(Engine { pipeline: Pipeline::new(parts)?, info, boxes: options.boxes, types, cancel })
+        let types = Types { model: llm.types, mmproj: mmproj.types };
+        Ok(Engine { pipeline, info, boxes: options.boxes, types, cancel })
     }
 
     /// Begins a conversation about an image.
@@ -311,8 +314,8 @@ impl Engine {
         self.pipeline.trace().ok_or_else(|| Error::internal("opened without tracing"))
     }
 
-    /// Types of all matrices of both files.
-    pub(crate) fn types(&self) -> &[DType] {
+    /// Types of the files' matrices.
+    pub(crate) fn types(&self) -> &Types {
         &self.types
     }
 }
@@ -331,17 +334,56 @@ fn answer(outcome: Outcome, warnings: Vec<String>) -> Answer {
     }
 }
 
+/// Opens the mmproj file and builds the image side on the device that was asked for. A GPU that was
+/// only assumed gives way to the CPU if it cannot do the work, with a warning.
+fn open_image_side(
+    options: &EngineOptions,
+    n_threads: usize,
+    cancel: &CancelToken,
+) -> Result<(Backend, MmprojFile, ImageSide)> {
+    let open = |device: &str| {
+        let backend = Backend::open(device, n_threads, cancel.clone())?;
+        let residence = if options.mmap { Residence::Mapped } else { Residence::Copied };
+        let mmproj = open_mmproj(&options.mmproj, &backend, residence)?;
+        let vision = &mmproj.hparams.vision;
+        let preprocess = PreprocessOptions {
+            size: vision.image_size,
+            mean: vision.image_mean,
+            std: vision.image_std,
+            mode: options.preprocess,
+        };
+        let side = ImageSide::new(&backend, &mmproj, preprocess, options.trace)?;
+        Ok((backend, mmproj, side))
+    };
+    if let Some(device) = &options.device {
+        return open(device);
+    }
+    let device = default_device();
+    match open(&device) {
+        Err(Error::Compute(e)) if device != CPU => {
+            tracing::warn!("the image side runs on the CPU, because {device} cannot: {e}");
+            open(CPU)
+        }
+        result => result,
+    }
+}
+
 /// The first GPU, integrated ones included, or the CPU.
 fn default_device() -> String {
     let is_gpu = |d: &DeviceInfo| matches!(d.kind, DeviceKind::Gpu | DeviceKind::IntegratedGpu);
     ggml_ext::devices().into_iter().find(is_gpu).map_or_else(|| CPU.into(), |d| d.name)
 }
 
-fn n_threads(options: &EngineOptions) -> Result<usize> {
+fn n_threads(options: &EngineOptions) -> usize {
+    let available = std::thread::available_parallelism().map_or(1, usize::from);
     match options.n_threads {
-        0 => Ok(std::thread::available_parallelism().map_or(1, usize::from)),
-        n @ 1..=512 => Ok(n),
-        n => Err(Error::Option { option: "threads", value: n.to_string(), allowed: "1 to 512" }),
+        0 => available,
+        // Threads wait for each other at every step of a graph: more than processors only wait.
+        n if n > available => {
+            tracing::warn!("{n} threads asked for, {available} used: one a processor");
+            available
+        }
+        n => n,
     }
 }
 
@@ -358,6 +400,7 @@ fn context_params(options: &EngineOptions, n_threads: usize) -> Result<ContextPa
         n_ctx,
         n_batch: n_ctx.min(MAX_BATCH),
         n_seq_max: 1,
+        n_outputs: 1,
         n_threads,
         kv_type: options.kv_type,
         capture: options.trace.then(|| crate::compare::LAYER_OUTPUT.to_owned()),
@@ -383,28 +426,22 @@ fn check_pair(options: &EngineOptions, llm: &LlmFile, mmproj: &MmprojFile) -> Re
     Ok(())
 }
 
-fn model_info(
-    llm: &LlmFile,
-    mmproj: &MmprojFile,
-    params: &ContextParams,
-    backend: &Backend,
-) -> ModelInfo {
-    let unique = |mut names: Vec<String>| {
-        names.sort();
-        names.dedup();
-        names
+fn model_info(llm: &LlmFile, mmproj: &MmprojFile) -> ModelInfo {
+    let unique = |types: &[DType]| {
+        let mut types = types.to_vec();
+        types.sort();
+        types.dedup();
+        types.iter().map(ToString::to_string).collect()
     };
     ModelInfo {
         name: llm.hparams.name.clone(),
         image_size: mmproj.hparams.vision.image_size,
         n_levels: mmproj.hparams.region.taps.len(),
-        n_embd: llm.model.n_embd(),
-        n_layer: llm.model.n_layer(),
-        n_vocab: llm.model.n_vocab(),
-        n_ctx: params.n_ctx,
-        n_threads: params.n_threads,
-        device: backend.info().name.clone(),
-        model_types: unique(llm.types.iter().map(ToString::to_string).collect()),
-        mmproj_types: unique(mmproj.types.iter().map(ToString::to_string).collect()),
+        n_embd: llm.hparams.n_embd as usize,
+        n_layer: llm.hparams.n_layer as usize,
+        n_vocab: llm.hparams.n_vocab as usize,
+        model_types: unique(&llm.types),
+        mmproj_types: unique(&mmproj.types),
+        ..ModelInfo::default()
     }
 }

@@ -5,7 +5,7 @@
 use crate::compare::LAYER_OUTPUT;
 use crate::decode::{Generated, Generation, Session, Vectors, generate};
 use crate::error::Result;
-use crate::files::{LlmFile, MmprojFile};
+use crate::files::MmprojFile;
 use crate::preprocess::{self, PreprocessOptions, RgbImage8};
 use crate::prompt::{self, Dialogue, Prompt};
 use crate::pyramid::{Pyramid, PyramidStage};
@@ -16,22 +16,33 @@ use crate::vocabulary::Vocabulary;
 use ggml_ext::Backend;
 use ggml_ext::roi_align::RoiBox;
 
-/// What the stages are built from.
-pub(crate) struct Parts {
-    pub(crate) llm: LlmFile,
-    pub(crate) mmproj: MmprojFile,
-    pub(crate) backend: Backend,
-    pub(crate) session: Session,
-    pub(crate) preprocess: PreprocessOptions,
-    pub(crate) tracing: bool,
-}
-
-/// All stages of a model, and what they computed for the current image.
-pub(crate) struct Pipeline {
+/// The stages from pixels to region vectors, on one device.
+pub(crate) struct ImageSide {
     preprocess: PreprocessOptions,
     vision: Vision,
     pyramid: PyramidStage,
     region: RegionStage,
+}
+
+impl ImageSide {
+    /// Builds the graphs.
+    pub(crate) fn new(
+        backend: &Backend,
+        mmproj: &MmprojFile,
+        preprocess: PreprocessOptions,
+        tracing: bool,
+    ) -> Result<ImageSide> {
+        let (hp, weights) = (&mmproj.hparams, &mmproj.weights);
+        let vision = Vision::new(backend, hp, weights)?;
+        let pyramid = PyramidStage::new(backend, hp, weights, vision.levels(), tracing)?;
+        let region = RegionStage::new(backend, hp, weights, pyramid.levels(), tracing);
+        Ok(ImageSide { preprocess, vision, pyramid, region })
+    }
+}
+
+/// All stages of a model, and what they computed for the current image.
+pub(crate) struct Pipeline {
+    side: ImageSide,
     vocabulary: Vocabulary,
     session: Session,
     encoded: Option<Encoded>,
@@ -71,16 +82,14 @@ pub(crate) struct Outcome {
 }
 
 impl Pipeline {
-    pub(crate) fn new(parts: Parts) -> Result<Pipeline> {
-        let Parts { llm, mmproj, backend, session, preprocess, tracing } = parts;
-        let MmprojFile { hparams: hp, weights, .. } = mmproj;
-        let vision = Vision::new(&backend, &hp, &weights)?;
-        let pyramid = PyramidStage::new(&backend, &hp, &weights, vision.levels(), tracing)?;
-        let region = RegionStage::new(&backend, &hp, &weights, pyramid.levels(), tracing);
-        let vocabulary = Vocabulary::new(llm.model, &hp);
+    pub(crate) fn new(
+        side: ImageSide,
+        vocabulary: Vocabulary,
+        session: Session,
+        tracing: bool,
+    ) -> Pipeline {
         let trace = tracing.then(Trace::default);
-        let encoded = None;
-        Ok(Pipeline { preprocess, vision, pyramid, region, vocabulary, session, encoded, trace })
+        Pipeline { side, vocabulary, session, encoded: None, trace }
     }
 
     /// Answers a question. `on_text` receives the answer piece by piece.
@@ -91,9 +100,11 @@ impl Pipeline {
         on_text: &mut dyn FnMut(&str),
     ) -> Result<Outcome> {
         let mut timings = StageTimings::default();
+        // The prompt's positions need no vectors yet: one that is too long fails here, before the
+        // image side has worked for it.
+        let prompt = timings.time(Stage::Prompt, || self.prompt(question.dialogue))?;
         self.encode(question.image, &mut timings)?;
         let regions = self.regions(question.dialogue.boxes(), &mut timings)?;
-        let prompt = timings.time(Stage::Prompt, || self.prompt(question.dialogue))?;
         let n_reused =
             timings.time(Stage::Prefill, || self.prefill(question, &prompt, &regions))?;
         self.record_predictions()?;
@@ -106,8 +117,9 @@ impl Pipeline {
     /// Ids and slots of the whole dialogue.
     fn prompt(&self, dialogue: &Dialogue<RoiBox>) -> Result<Prompt> {
         let v = &self.vocabulary;
-        // The session knows how much fits.
-        Ok(prompt::plan(dialogue, v.special(), v.n_patches(), v, usize::MAX)?)
+        // One position stays free for the answer.
+        let limit = self.session.n_ctx().saturating_sub(1);
+        Ok(prompt::plan(dialogue, v.special(), v.n_patches(), v, limit)?)
     }
 
     /// Runs the image side up to the pyramid, unless its results are there already.
@@ -117,16 +129,16 @@ impl Pipeline {
         }
         // The stages overwrite their results in place: nothing of the old image may be used.
         self.encoded = None;
-        let pixels =
-            timings.time(Stage::Preprocess, || preprocess::run(image.pixels, &self.preprocess))?;
+        let pixels = timings
+            .time(Stage::Preprocess, || preprocess::run(image.pixels, &self.side.preprocess))?;
         if let Some(trace) = &mut self.trace {
             trace.clear();
             trace.record("pixel_values", pixels.size as usize, pixels.data.clone());
         }
         let states =
-            timings.time(Stage::Vision, || self.vision.run(&pixels, self.trace.as_mut()))?;
+            timings.time(Stage::Vision, || self.side.vision.run(&pixels, self.trace.as_mut()))?;
         let pyramid =
-            timings.time(Stage::Pyramid, || self.pyramid.run(&states, self.trace.as_mut()))?;
+            timings.time(Stage::Pyramid, || self.side.pyramid.run(&states, self.trace.as_mut()))?;
         let (image_id, image_embeds) = (image.id, states.image_embeds);
         self.encoded = Some(Encoded { image_id, image_embeds, pyramid, regions: Vec::new() });
         Ok(())
@@ -143,12 +155,14 @@ impl Pipeline {
         let known = |b: &RoiBox, e: &Encoded| e.regions.iter().any(|(k, _)| k == b);
         let missing: Vec<RoiBox> = boxes.iter().filter(|b| !known(b, encoded)).copied().collect();
         let tokens = timings.time(Stage::Region, || {
-            self.region.run(&encoded.pyramid, &missing, self.trace.as_mut())
+            self.side.region.run(&encoded.pyramid, &missing, self.trace.as_mut())
         })?;
         if !missing.is_empty() {
             let rows = tokens.embeds.chunks(tokens.embeds.len() / missing.len());
             encoded.regions.extend(missing.into_iter().zip(rows.map(<[f32]>::to_vec)));
         }
+        // Only the boxes of the present conversation are kept.
+        encoded.regions.retain(|(b, _)| boxes.contains(b));
         let row = |b: &RoiBox| encoded.regions.iter().find(|(k, _)| k == b);
         Ok(boxes.iter().filter_map(row).flat_map(|(_, v)| v).copied().collect())
     }
@@ -175,6 +189,11 @@ impl Pipeline {
     /// Inner values of the last run; `None` unless the pipeline was made for tracing.
     pub(crate) fn trace(&self) -> Option<&Trace> {
         self.trace.as_ref()
+    }
+
+    /// Positions of the context.
+    pub(crate) fn n_ctx(&self) -> usize {
+        self.session.n_ctx()
     }
 
     pub(crate) fn vocabulary(&self) -> &Vocabulary {

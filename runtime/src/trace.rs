@@ -110,7 +110,7 @@ impl Trace {
     }
 
     fn find(&self, name: &str) -> Option<&Value> {
-        self.values.iter().rev().find(|v| v.name == name)
+        self.values.iter().find(|v| v.name == name)
     }
 
     pub(crate) fn record(&mut self, name: impl Into<String>, width: usize, data: Vec<f32>) {
@@ -129,11 +129,16 @@ impl Trace {
 pub(crate) struct Taps(pub(crate) Vec<(String, Output)>);
 
 impl Taps {
-    pub(crate) fn record(&self, graph: &Graph, trace: &mut Trace) {
+    /// Reads all outputs; with `append` they continue what the trace has under their names.
+    pub(crate) fn record(&self, graph: &Graph, trace: &mut Trace, append: bool) {
         for (name, output) in &self.0 {
             let mut value = Vec::new();
             graph.get(*output, &mut value);
-            trace.record(name.clone(), graph.output_ne(*output)[0], value);
+            let width = graph.output_ne(*output)[0];
+            match trace.values.iter_mut().find(|v| append && v.name == *name) {
+                Some(known) => known.data.extend(value),
+                None => trace.record(name.clone(), width, value),
+            }
         }
     }
 }

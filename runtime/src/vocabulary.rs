@@ -9,17 +9,23 @@ pub(crate) struct Vocabulary {
     model: Model,
     special: SpecialTokens,
     n_patches: usize,
+    dummy_prefix: bool,
 }
 
 impl Vocabulary {
-    pub(crate) fn new(model: Model, hp: &MmprojHparams) -> Vocabulary {
+    pub(crate) fn new(model: Model, hp: &MmprojHparams, dummy_prefix: bool) -> Vocabulary {
         let n_patches = hp.vision.n_patches() as usize;
-        Vocabulary { model, special: hp.tokens.clone(), n_patches }
+        Vocabulary { model, special: hp.tokens.clone(), n_patches, dummy_prefix }
     }
 
     /// Ids with a meaning of their own.
     pub(crate) fn special(&self) -> &SpecialTokens {
         &self.special
+    }
+
+    /// Whether the vocabulary puts a blank in front of text.
+    pub(crate) fn has_dummy_prefix(&self) -> bool {
+        self.dummy_prefix
     }
 
     /// Whether a token ends the text.

@@ -66,3 +66,13 @@ pub(crate) fn slots(
         shapes.iter().map(|(name, ne)| (name.as_str(), DType::F32, ne.as_slice())).collect();
     Ok(Arc::new(TensorSet::allocate(backend, &specs)?))
 }
+
+/// Makes the graph keep `t` as `name` of `slots`.
+pub(crate) fn store<'g>(
+    g: &Builder<'g>,
+    t: Tensor<'g>,
+    slots: &Arc<TensorSet>,
+    name: &str,
+) -> Result<()> {
+    g.store(t, slots, name).ok_or_else(|| Error::internal(format!("no slot `{name}`")))
+}

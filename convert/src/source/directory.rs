@@ -77,6 +77,8 @@ fn open_shards(dir: &Path, index_path: &Path) -> Result<Directory> {
         known.extend(file.names().into_iter().map(|n| (n.to_owned(), i)));
     }
     for (tensor, shard) in &index.weight_map {
+        // Where two shards hold a name, the index decides.
+        known.insert(tensor.clone(), numbers[shard]);
         if files[numbers[shard]].meta(tensor).is_none() {
             return Err(Error::MissingTensor {
                 path: dir.join(shard),

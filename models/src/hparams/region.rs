@@ -60,9 +60,9 @@ impl RegionHparams {
     }
 
     /// Values of one box after RoIAlign, flattened: C * out * out.
-    pub fn n_flat(&self) -> u64 {
-        let side = u64::from(self.roi_output_size);
-        u64::from(self.n_channels) * side * side
+    pub fn n_flat(&self) -> u32 {
+        // `from_kv` bounds C by 2^16 and the side by 2^6, so this fits.
+        self.n_channels * self.roi_output_size * self.roi_output_size
     }
 
     pub(super) fn to_kv(&self) -> Vec<(String, Value)> {
@@ -121,8 +121,8 @@ fn read_taps<K: KeyValues + ?Sized>(r: &Reader<K>, n_layer: u32) -> Result<Vec<u
     let taps = r.u32s(keys::TAPS)?;
     let fits = (1..=MAX_LEVELS).contains(&taps.len())
         && taps.windows(2).all(|w| w[0] < w[1])
-        && taps.iter().all(|t| (1..=n_layer).contains(t));
-    let allowed = format!("1 to {MAX_LEVELS} strictly ascending values from 1 to {n_layer}");
+        && taps.iter().all(|t| (0..=n_layer).contains(t));
+    let allowed = format!("1 to {MAX_LEVELS} strictly ascending values from 0 to {n_layer}");
     require(keys::TAPS, &taps, fits, allowed)?;
     Ok(taps)
 }
@@ -134,6 +134,9 @@ fn read_level_sizes<K: KeyValues + ?Sized>(
     widest: u32,
 ) -> Result<Vec<u32>, HparamsError> {
     let sizes = r.u32s(keys::LEVEL_SIZES)?;
+    // A single cell has no corners to align: nothing could be upsampled.
+    let allowed = "levels need a grid of at least 2 patches on a side";
+    require(keys::LEVEL_SIZES, &sizes, grid > 1 || n_levels == 1, allowed)?;
     let wanted = level_sizes(grid, n_levels);
     require(keys::LEVEL_SIZES, &sizes, sizes == wanted, format!("{wanted:?}"))?;
     let cells: u64 = sizes.iter().map(|&s| u64::from(s) * u64::from(s)).sum();
@@ -143,7 +146,8 @@ fn read_level_sizes<K: KeyValues + ?Sized>(
     Ok(sizes)
 }
 
-/// Sides of `n` maps over a `grid`, finest first: each twice the next, the last the grid.
-pub(crate) fn level_sizes(grid: u32, n: usize) -> Vec<u32> {
-    (0..n).rev().map(|k| grid << k).collect()
+/// Sides of `n` maps over a `grid`, finest first: each twice the next, the last the grid. Sides that
+/// no file may have saturate.
+pub fn level_sizes(grid: u32, n: usize) -> Vec<u32> {
+    (0..n.min(16)).rev().map(|k| grid.saturating_mul(1 << k)).collect()
 }

@@ -44,7 +44,7 @@ pub struct SpecialTokens {
     pub pad: Option<u32>,
     /// Whether prompts begin with `bos`.
     pub add_bos: bool,
-    /// Prompts are cut at this many tokens.
+    /// Longest sequence of the training, which cut longer ones.
     pub max_length: u32,
     /// Rows of the embedding table; all ids are below.
     pub n_vocab: u32,

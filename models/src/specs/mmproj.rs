@@ -65,9 +65,7 @@ fn region_specs(h: &RegionHparams, n_embd: u32) -> Vec<TensorSpec> {
         b.weight(Kind::Conv, &gguf::pconv(l), &hf::pconv(l), &[KERNEL, KERNEL, c, c]);
         b.bias(&gguf::pconv(l), &hf::pconv(l), c);
     }
-    // `from_kv` bounds C by 2^16 and the side by 2^6, so this fits.
-    let n_flat = c * h.roi_output_size * h.roi_output_size;
-    b.linear(gguf::FLATTEN, hf::FLATTEN_LINEAR, n_flat, h.n_mid);
+    b.linear(gguf::FLATTEN, hf::FLATTEN_LINEAR, h.n_flat(), h.n_mid);
     b.linear(gguf::POS_FC1, &hf::pos_embedd(0), 4, h.n_pos_hidden);
     b.norm(gguf::POS_LN1, &hf::pos_embedd(2), h.n_pos_hidden);
     b.linear(gguf::POS_FC2, &hf::pos_embedd(3), h.n_pos_hidden, h.n_mid);

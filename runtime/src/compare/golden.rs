@@ -81,6 +81,20 @@ impl Golden {
         Ok(golden)
     }
 
+    /// Checks that the named tensors are there, those of rounds for every round.
+    pub(super) fn require(&self, names: &[&str], of_round: &[&str]) -> Result<()> {
+        let rounds = 0..self.rounds.len();
+        let of_rounds = rounds.flat_map(|r| of_round.iter().map(move |n| format!("round{r}.{n}")));
+        let mut names = names.iter().map(ToString::to_string).chain(of_rounds);
+        match names.find(|name| self.floats(name).is_none()) {
+            None => Ok(()),
+            Some(name) => Err(Error::Golden {
+                path: self.dir.join("golden.safetensors"),
+                reason: format!("no reference tensor `{name}`"),
+            }),
+        }
+    }
+
     fn parse(&self) -> Result<SafeTensors<'_>> {
         SafeTensors::deserialize(&self.tensors).map_err(|e| Error::Golden {
             path: self.dir.join("golden.safetensors"),

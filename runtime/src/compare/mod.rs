@@ -23,6 +23,10 @@ use gpt4roi_models::names;
 use serde::Serialize;
 use std::path::Path;
 
+/// Reference tensors without which a comparison would prove nothing; of every round the last two.
+const REQUIRED: [&str; 2] = ["pixel_values", "region_embed"];
+const REQUIRED_OF_ROUND: [&str; 2] = ["inputs_embeds", "logits_last"];
+
 /// llama.cpp's name, without the number, for the result of a block.
 pub(crate) const LAYER_OUTPUT: &str = "l_out";
 
@@ -72,6 +76,7 @@ impl Report {
 /// [`Engine::ask`].
 pub fn compare(options: &EngineOptions, dir: &Path) -> Result<Report> {
     let golden = Golden::open(dir)?;
+    golden.require(&REQUIRED, &REQUIRED_OF_ROUND)?;
     let image = golden.image()?;
     let bicubic = Bicubic::choose(&golden, &image)?;
     let options = EngineOptions {
@@ -83,9 +88,12 @@ pub fn compare(options: &EngineOptions, dir: &Path) -> Result<Report> {
     };
     let embeddings = Embeddings::open(&options.model)?;
     let mut engine = Engine::open(&options)?;
-    let bounds = Bounds::for_types(engine.types().iter().copied());
+    let types = engine.types();
+    let image_bounds = Bounds::for_types(types.mmproj.iter().copied());
+    let bounds = Bounds::for_types(types.model.iter().chain(&types.mmproj).copied());
     let mut conversation = engine.conversation(image);
-    let mut comparison = Comparison { golden: &golden, bounds, rows: Vec::new(), round: 0 };
+    let mut comparison =
+        Comparison { golden: &golden, image_bounds, bounds, rows: Vec::new(), round: 0 };
     comparison.bicubic(&bicubic);
     for (i, round) in golden.rounds.iter().enumerate() {
         comparison.round = i;
@@ -127,6 +135,8 @@ impl Bicubic {
 
 struct Comparison<'a> {
     golden: &'a Golden,
+    /// For what the image side computes, which only the mmproj file's types touch.
+    image_bounds: Bounds,
     bounds: Bounds,
     rows: Vec<Row>,
     round: usize,
@@ -161,7 +171,7 @@ impl Comparison<'_> {
 
     /// Pixels to region vectors; goldens keep these of the last round.
     fn image_side(&mut self, trace: &Trace) {
-        let bound = self.bounds.stage_nmse;
+        let bound = self.image_bounds.stage_nmse;
         self.nmse("pixel_values", trace.get("pixel_values"), bound.min(1e-7));
         for name in numbered(trace, "hidden_states") {
             self.nmse(&name, trace.get(&name), bound);
@@ -207,7 +217,7 @@ impl Comparison<'_> {
         let note = first.map_or(String::new(), |at| format!("first difference at {at}"));
         self.same("input_ids", prompt.ids == round.input_ids, note);
         let name = |what: &str| format!("round{i}.{what}");
-        self.nmse(&name("region_embed"), trace.get("region_embed"), bounds.stage_nmse);
+        self.nmse(&name("region_embed"), trace.get("region_embed"), self.image_bounds.stage_nmse);
         let rows = embeddings.rows(&prompt.slots, trace)?;
         self.nmse(&name("inputs_embeds"), Some(&rows), bounds.stage_nmse);
         self.nmse(&name("llm_layers_last"), trace.get("llm_layers_last"), bounds.logits_nmse);

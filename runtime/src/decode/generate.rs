@@ -15,7 +15,7 @@ pub enum Sampling {
     Greedy,
     /// A random draw.
     Random {
-        /// Divides the logits; above 0. Small values stay close to greedy.
+        /// Divides the logits: 0 means greedy, otherwise at least 0.001.
         temperature: f32,
         /// Keep this many likeliest tokens; 0 keeps all.
         top_k: u32,
@@ -43,9 +43,12 @@ impl Sampling {
             true => Ok(()),
             false => Err(Error::Option { option, value: value.to_string(), allowed }),
         };
-        let finite = temperature > 0.0 && temperature.is_finite();
-        check("temperature", temperature, finite, "above 0; greedy is an option of its own")?;
+        let sane = temperature == 0.0 || (temperature >= 1e-3 && temperature.is_finite());
+        check("temperature", temperature, sane, "0 (greedy), or at least 0.001")?;
         check("top-p", top_p, top_p > 0.0 && top_p <= 1.0, "above 0, at most 1")?;
+        if temperature == 0.0 {
+            return Ok(Draw::Greedy);
+        }
         let seed = seed.unwrap_or_else(|| RandomState::new().hash_one(0) as u32);
         Ok(Draw::Random { temperature, top_k, top_p, seed })
     }
@@ -101,7 +104,7 @@ pub(crate) fn generate(
     on_text: &mut dyn FnMut(&str),
 ) -> Result<Generated> {
     let mut sampler = Sampler::new(&generation.draw);
-    let decoder = Detokenizer::new(vocabulary.special(), true);
+    let decoder = Detokenizer::new(vocabulary.special(), vocabulary.has_dummy_prefix());
     let mut stream = AnswerStream::new(decoder);
     let (mut text, mut tokens) = (String::new(), Vec::new());
     let mut show = |piece: String| {
@@ -139,7 +142,8 @@ mod tests {
         let random =
             |temperature, top_p| Sampling::Random { temperature, top_k: 0, top_p, seed: None };
         for (sampling, name) in [
-            (random(0.0, 1.0), "temperature"),
+            (random(1e-40, 1.0), "temperature"),
+            (random(-1.0, 1.0), "temperature"),
             (random(f32::NAN, 1.0), "temperature"),
             (random(1.0, 0.0), "top-p"),
             (random(1.0, 1.5), "top-p"),
@@ -149,5 +153,6 @@ mod tests {
         }
         assert!(Generation::new(Sampling::Greedy, 0).is_err());
         assert!(Generation::new(Sampling::default(), 1).is_ok());
+        assert_eq!(Generation::new(random(0.0, 1.0), 1).map(|g| g.draw).ok(), Some(Draw::Greedy));
     }
 }

@@ -12,22 +12,31 @@ use gpt4roi_models::keys;
 use gpt4roi_models::specs::llm_specs;
 use gpt4roi_models::{KeyValues, Value};
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-/// A loaded language model.
+/// A language model's file that llama.cpp may load.
 pub(crate) struct LlmFile {
+    path: PathBuf,
     pub(crate) hparams: LlmHparams,
-    pub(crate) model: Model,
     /// Types of the quantisable tensors.
     pub(crate) types: Vec<DType>,
+    /// Whether the vocabulary puts a blank in front of text.
+    pub(crate) dummy_prefix: bool,
 }
 
-/// Checks and loads the file.
-pub(crate) fn open_llm(
-    path: &Path,
-    options: &LoadOptions,
-    progress: &mut dyn FnMut(f32) -> bool,
-) -> Result<LlmFile> {
+impl LlmFile {
+    /// Loads the model.
+    pub(crate) fn load(
+        &self,
+        options: &LoadOptions,
+        progress: &mut dyn FnMut(f32) -> bool,
+    ) -> Result<Model> {
+        Ok(Model::load(&self.path, options, progress)?)
+    }
+}
+
+/// Checks the file; no weights are read.
+pub(crate) fn check_llm(path: &Path) -> Result<LlmFile> {
     let gguf = Gguf::open(path)?;
     let meta = Meta(&gguf);
     if meta.value(keys::ARCHITECTURE) == Some(Value::Str(keys::ARCH_CLIP.into())) {
@@ -39,8 +48,9 @@ pub(crate) fn open_llm(
     check = check.and_then(|()| check_vocabulary(&meta, hparams.n_vocab as usize));
     check.map_err(|reason| bad(&gguf, reason))?;
     let types = check_tensors(&gguf, &hparams)?;
-    let model = Model::load(path, options, progress)?;
-    Ok(LlmFile { hparams, model, types })
+    // llama.cpp's own default for SentencePiece vocabularies.
+    let dummy_prefix = meta.value(keys::TOKENIZER_ADD_SPACE_PREFIX) != Some(Value::Bool(false));
+    Ok(LlmFile { path: path.into(), hparams, types, dummy_prefix })
 }
 
 /// Keys that change how llama.cpp reads a model (experts, splits, rope scaling, ...) are refused

@@ -5,7 +5,7 @@ mod llm;
 mod meta;
 mod mmproj;
 
-pub(crate) use llm::{LlmFile, open_llm};
+pub(crate) use llm::{LlmFile, check_llm};
 pub(crate) use mmproj::{MmprojFile, open_mmproj};
 
 use crate::error::{Error, Result};
@@ -45,6 +45,7 @@ fn is_allowed(spec: &TensorSpec, dtype: DType) -> bool {
         DType::I32 => false,
         DType::F32 => true,
         _ if spec.kind.is_always_f32() => false,
-        t => spec.kind.is_quantizable() || !t.is_quantized(),
+        DType::F16 => true,
+        _ => spec.kind.is_quantizable(),
     }
 }

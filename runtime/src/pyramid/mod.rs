@@ -10,7 +10,7 @@ mod input;
 use crate::error::Result;
 use crate::trace::{Taps, Trace};
 use crate::vision::HiddenStates;
-use crate::weights::{Weights, slots};
+use crate::weights::{Weights, slots, store};
 use ggml_ext::Backend;
 use ggml_ext::graph::Graph;
 use ggml_ext::weights::TensorSet;
@@ -67,9 +67,8 @@ impl PyramidStage {
                     fuse::tap(g, f, &maps, &mut taps);
                 }
             }
-            let store = Weights::new(g, &levels);
             for (l, &map) in maps.iter().enumerate() {
-                g.store(map, store.tensor(&level_name(l))?);
+                store(g, map, &levels, &level_name(l))?;
             }
             Ok::<_, crate::Error>((coords_input, taps))
         })?;
@@ -92,7 +91,7 @@ impl PyramidStage {
         assert!(Arc::ptr_eq(&states.levels, &self.states), "states of another vision stage");
         self.graph.run()?;
         if let Some(trace) = trace {
-            self.taps.record(&self.graph, trace);
+            self.taps.record(&self.graph, trace, false /* append */);
         }
         Ok(Pyramid { levels: self.levels.clone() })
     }

@@ -79,12 +79,12 @@ impl RegionStage {
         assert!(Arc::ptr_eq(&pyramid.levels, &self.pyramid), "maps of another pyramid stage");
         let mut tokens = RegionTokens::default();
         let mut embeds = Vec::new();
-        for chunk in boxes.chunks(MAX_PER_RUN) {
+        for (i, chunk) in boxes.chunks(MAX_PER_RUN).enumerate() {
             let graph = self.graph_for(chunk.len())?;
             graph.run(chunk, &mut embeds)?;
             tokens.embeds.extend_from_slice(&embeds);
             if let Some(trace) = trace.as_deref_mut() {
-                graph.taps.record(&graph.graph, trace);
+                graph.taps.record(&graph.graph, trace, i > 0 /* append */);
             }
         }
         Ok(tokens)

@@ -8,7 +8,7 @@ mod encoder;
 use crate::error::Result;
 use crate::preprocess::Pixels;
 use crate::trace::Trace;
-use crate::weights::{Weights, slots};
+use crate::weights::{Weights, slots, store};
 use ggml_ext::Backend;
 use ggml_ext::graph::{Graph, Input, Output};
 use ggml_ext::weights::TensorSet;
@@ -60,9 +60,8 @@ impl Vision {
             for il in 0..hp.region.last_tap() {
                 states.push(encoder::block(g, &w, &hp.vision, il, states.last())?);
             }
-            let store = Weights::new(g, &levels);
             for (l, &tap) in hp.region.taps.iter().enumerate() {
-                g.store(states.get(tap), store.tensor(&state_name(l))?);
+                store(g, states.get(tap), &levels, &state_name(l))?;
             }
             let patches = g.slice(states.get(hp.region.image_tap), 1, 1, n - 1);
             let image = w.linear(patches, gguf::IMAGE_PROJECTOR)?;

@@ -57,7 +57,7 @@ macro_rules! asking_command {
             /// always choose the likeliest token
             #[argh(switch)]
             pub(crate) greedy: bool,
-            /// randomness of the choice of tokens, above 0 (default 0.2)
+            /// randomness of the choice of tokens, 0 for none (default 0.2)
             #[argh(option, default = "0.2")]
             pub(crate) temperature: f32,
             /// choose among the likeliest tokens that have this probability together (default 1)
