@@ -152,7 +152,7 @@ fn image_tap(dir: &Path, select_layer: i64, n_layer: u32) -> Result<u32> {
 fn taps(dir: &Path, image_tap: u32, n_levels: u32) -> Result<Vec<u32>> {
     let back = |l: u32| l.checked_mul(LEVEL_STEP).and_then(|d| image_tap.checked_sub(d));
     let taps: Option<Vec<u32>> = (0..n_levels).rev().map(back).collect();
-    taps.ok_or_else(|| {
+    taps.filter(|t| !t.is_empty()).ok_or_else(|| {
         let reason =
             format!("a vision tower tapped at {image_tap} is too shallow for {n_levels} levels");
         Error::malformed(dir, reason)

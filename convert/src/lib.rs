@@ -17,12 +17,11 @@ mod plan;
 mod source;
 pub mod synth;
 mod tokenizer;
-mod types;
 pub mod verify;
 
 pub use error::{Error, Result};
+pub use ggml_ext::FileType;
 pub use plan::{FilePlan, Options, Plan, TensorPlan};
-pub use types::FileType;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

@@ -1,7 +1,7 @@
 //! Which type each tensor gets: llama.cpp's mixes, and its fallbacks for odd rows.
 
-use crate::types::FileType;
 use ggml_ext::DType;
+use ggml_ext::FileType;
 use gpt4roi_models::names::gguf;
 use gpt4roi_models::{Kind, TensorSpec};
 

@@ -83,7 +83,9 @@ impl Tokenizer {
             );
             return Err(Error::malformed(dir, reason));
         }
-        Ok(Tokenizer { pieces, added, texts, n_vocab })
+        let tokenizer = Tokenizer { pieces, added, texts, n_vocab };
+        tokenizer.check_texts(dir)?;
+        Ok(tokenizer)
     }
 
     /// Ids of the tokens that the runtime treats specially, and the texts at which it splits.
@@ -167,6 +169,23 @@ impl Tokenizer {
             types[id as usize] = token_type::USER_DEFINED;
         }
         (tokens, scores, types)
+    }
+
+    /// llama.cpp finds tokens by their texts: each must be there once.
+    fn check_texts(&self, dir: &Path) -> Result<()> {
+        let (texts, ..) = self.table();
+        let mut ids = HashMap::new();
+        for (id, text) in texts.iter().enumerate() {
+            if text.is_empty() || text.contains('\0') {
+                let reason = format!("token {id} has no usable text ({text:?})");
+                return Err(Error::malformed(dir, reason));
+            }
+            if let Some(other) = ids.insert(text, id) {
+                let reason = format!("tokens {other} and {id} have the same text {text:?}");
+                return Err(Error::malformed(dir, reason));
+            }
+        }
+        Ok(())
     }
 
     fn config(&self, dir: &Path) -> Result<TokenizerConfig> {

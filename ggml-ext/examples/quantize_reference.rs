@@ -4,7 +4,8 @@
 //! The converter is raced against it and its bytes are compared with this program's
 //! (`scripts/race_convert.sh`).
 
-use ggml_ext::llama::{FileType, quantize_file};
+use ggml_ext::FileType;
+use ggml_ext::llama::quantize_file;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -23,10 +24,7 @@ fn run(args: &[String]) -> Result<(), String> {
     let [input, output, file_type, rest @ ..] = args else {
         return Err("usage: quantize_reference INPUT.gguf OUTPUT.gguf TYPE [THREADS]".into());
     };
-    let file_type = FileType::from_name(file_type).ok_or_else(|| {
-        let names: Vec<&str> = FileType::ALL.iter().map(|(name, _)| *name).collect();
-        format!("unknown type `{file_type}`: there are {}", names.join(", "))
-    })?;
+    let file_type: FileType = file_type.parse()?;
     let n_threads = match rest {
         [] => 0,
         [n] => n.parse().map_err(|e| format!("threads `{n}`: {e}"))?,

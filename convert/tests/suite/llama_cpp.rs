@@ -51,8 +51,7 @@ fn assert_same_tensors(ours: &Gguf, theirs: &Gguf, what: &str) {
 }
 
 fn quantised_by_llama_cpp(f16: &Path, t: FileType, out: &Path) -> Gguf {
-    let theirs = llama::FileType::from_name(t.name()).unwrap();
-    llama::quantize_file(f16, out, theirs, 2).unwrap();
+    llama::quantize_file(f16, out, t, 2).unwrap();
     Gguf::open(out).unwrap()
 }
 

@@ -13,5 +13,5 @@ mod sampler;
 pub use batch::Batch;
 pub use context::{Context, ContextParams, KvType};
 pub use model::{LoadOptions, Model, Token, TokenKind};
-pub use quantize::{FileType, quantize_file};
+pub use quantize::quantize_file;
 pub use sampler::{Sampler, Sampling};

@@ -3,63 +3,9 @@
 //! The converter does the same work tensor by tensor while it reads a checkpoint; this is what its
 //! bytes, time and memory are compared with.
 
-use crate::{Error, Result, backend, logging, sys};
+use crate::{Error, FileType, Result, backend, logging, sys};
 use std::ffi::CString;
 use std::path::Path;
-
-/// The mixes of tensor types that llama.cpp's quantiser knows and the converter offers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FileType {
-    /// Every matrix f32.
-    F32,
-    /// Every matrix f16.
-    F16,
-    /// Every matrix bf16.
-    Bf16,
-    /// Every matrix q8_0.
-    Q8_0,
-    /// Every matrix q6_K.
-    Q6K,
-    /// q5_K with some tensors in q6_K.
-    Q5KM,
-    /// q4_K with some tensors in q6_K.
-    Q4KM,
-    /// q4_0 with the output in q6_K.
-    Q4_0,
-}
-
-impl FileType {
-    /// Every one, by the name used on command lines.
-    pub const ALL: [(&'static str, FileType); 8] = [
-        ("f32", FileType::F32),
-        ("f16", FileType::F16),
-        ("bf16", FileType::Bf16),
-        ("q8_0", FileType::Q8_0),
-        ("q6_k", FileType::Q6K),
-        ("q5_k_m", FileType::Q5KM),
-        ("q4_k_m", FileType::Q4KM),
-        ("q4_0", FileType::Q4_0),
-    ];
-
-    /// The file type of that name.
-    pub fn from_name(name: &str) -> Option<FileType> {
-        let known = FileType::ALL.iter().find(|(known, _)| *known == name);
-        known.map(|(_, file_type)| *file_type)
-    }
-
-    fn raw(self) -> sys::llama_ftype {
-        match self {
-            FileType::F32 => sys::LLAMA_FTYPE_ALL_F32,
-            FileType::F16 => sys::LLAMA_FTYPE_MOSTLY_F16,
-            FileType::Bf16 => sys::LLAMA_FTYPE_MOSTLY_BF16,
-            FileType::Q8_0 => sys::LLAMA_FTYPE_MOSTLY_Q8_0,
-            FileType::Q6K => sys::LLAMA_FTYPE_MOSTLY_Q6_K,
-            FileType::Q5KM => sys::LLAMA_FTYPE_MOSTLY_Q5_K_M,
-            FileType::Q4KM => sys::LLAMA_FTYPE_MOSTLY_Q4_K_M,
-            FileType::Q4_0 => sys::LLAMA_FTYPE_MOSTLY_Q4_0,
-        }
-    }
-}
 
 /// Reads the language model `input` and writes it to `output` in another mix of types, on
 /// `n_threads` threads (0: as many as the machine has).

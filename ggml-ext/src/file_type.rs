@@ -1,6 +1,6 @@
-//! The types that a user chooses from.
+//! llama.cpp's mixes of types, among which a user chooses.
 
-use ggml_ext::DType;
+use crate::{DType, sys};
 use std::fmt;
 use std::str::FromStr;
 
@@ -66,17 +66,21 @@ impl FileType {
         }
     }
 
-    /// llama.cpp's number for a file of this type (`LLAMA_FTYPE_*`).
+    /// llama.cpp's number for a file of this type.
     pub fn number(self) -> u32 {
+        self.raw() as u32
+    }
+
+    pub(crate) fn raw(self) -> sys::llama_ftype {
         match self {
-            FileType::F32 => 0,
-            FileType::F16 => 1,
-            FileType::Q4_0 => 2,
-            FileType::Q8_0 => 7,
-            FileType::Q4KM => 15,
-            FileType::Q5KM => 17,
-            FileType::Q6K => 18,
-            FileType::Bf16 => 32,
+            FileType::F32 => sys::LLAMA_FTYPE_ALL_F32,
+            FileType::F16 => sys::LLAMA_FTYPE_MOSTLY_F16,
+            FileType::Bf16 => sys::LLAMA_FTYPE_MOSTLY_BF16,
+            FileType::Q8_0 => sys::LLAMA_FTYPE_MOSTLY_Q8_0,
+            FileType::Q6K => sys::LLAMA_FTYPE_MOSTLY_Q6_K,
+            FileType::Q5KM => sys::LLAMA_FTYPE_MOSTLY_Q5_K_M,
+            FileType::Q4KM => sys::LLAMA_FTYPE_MOSTLY_Q4_K_M,
+            FileType::Q4_0 => sys::LLAMA_FTYPE_MOSTLY_Q4_0,
         }
     }
 
