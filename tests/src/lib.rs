@@ -27,9 +27,10 @@ pub struct Pair {
 }
 
 impl Pair {
-    /// Options that open this pair with two threads.
+    /// Options that open this pair with one thread: tests run side by side,
+    /// and ggml's threads wait for each other by spinning.
     pub fn options(&self) -> EngineOptions {
-        EngineOptions { n_threads: 2, ..EngineOptions::new(&self.model, &self.mmproj) }
+        EngineOptions { n_threads: 1, ..EngineOptions::new(&self.model, &self.mmproj) }
     }
 
     /// Opens the pair.
@@ -44,6 +45,13 @@ impl Pair {
 /// A request for the `n` likeliest tokens.
 pub fn greedy(question: &str, n: usize) -> Request {
     Request { sampling: Sampling::Greedy, max_tokens: n, ..Request::new(question) }
+}
+
+/// A request for `n` tokens drawn at random with a fixed seed: unlike the likeliest ones, they
+/// depend on every small change of the predictions.
+pub fn drawn(question: &str, n: usize) -> Request {
+    let sampling = Sampling::Random { temperature: 1.0, top_k: 0, top_p: 1.0, seed: Some(7) };
+    Request { sampling, ..greedy(question, n) }
 }
 
 /// The root of the workspace.
