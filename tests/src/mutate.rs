@@ -328,7 +328,7 @@ fn any_value(rng: &mut Rng) -> Value {
         1 => Value::U64(n),
         2 => Value::I32(n as i32),
         3 => Value::F32(*rng.pick(&FLOATS)),
-        4 => Value::Bool(n % 2 == 0),
+        4 => Value::Bool(n.is_multiple_of(2)),
         5 => Value::Str((*rng.pick(&TEXTS)).to_owned()),
         6 => Value::Array(Kind::Str, vec![Value::Str((*rng.pick(&TEXTS)).to_owned()); 3]),
         _ => Value::Array(Kind::U32, vec![Value::U32(n as u32); 3]),

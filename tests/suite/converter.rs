@@ -1,5 +1,6 @@
 //! `gpt4roi-convert` as a person meets it: every failure names its cause and leaves nothing behind.
 
+use gpt4roi_tests::pictures::png;
 use gpt4roi_tests::programs::{Run, run};
 use gpt4roi_tests::{scratch, tiny};
 use std::path::{Path, PathBuf};
@@ -123,6 +124,31 @@ fn spoilt_checkpoints_exit_with_1_and_leave_nothing() {
         let run = copy.convert().exits(1).says(parts);
         assert_eq!(copy.names(), Vec::<String>::new(), "{run:?}");
     }
+}
+
+/// All commands of both programs, with the types that people get by default.
+#[test]
+fn from_a_checkpoint_to_an_answer() {
+    let copy = Copy::new();
+    let text = |p: PathBuf| p.to_str().expect("a UTF-8 path").to_owned();
+    let mut args = copy.args(&[]);
+    args.retain(|a| a != "--llm=f16");
+    run("gpt4roi-convert", &args).exits(0);
+    assert_eq!(copy.names(), ["m-Q4_K_M.gguf", "mmproj-m-F16.gguf"]);
+    let files: Vec<String> = copy.names().iter().map(|n| text(copy.out().join(n))).collect();
+    for file in &files {
+        run("gpt4roi-convert", &["inspect", file]).exits(0);
+        let [checkpoint, clip] = ["checkpoint", "clip"].map(|d| text(copy.0.path().join(d)));
+        let verify = ["verify", file, "--checkpoint", &checkpoint, "--clip", &clip];
+        run("gpt4roi-convert", &verify).exits(0);
+    }
+    let photo = copy.0.path().join("photo.png");
+    std::fs::write(&photo, png(90, 120, 1)).expect("a picture");
+    let (model, mmproj) = (&files[0], &files[1]);
+    let ask = ["ask", "--model", model, "--mmproj", mmproj, "--image", &text(photo)];
+    let rest = ["--box=1,2,50,60", "--greedy", "--max-tokens=8", "--threads=1", "<region1>?"];
+    let answer = run("gpt4roi", &[&ask[..], &rest].concat()).exits(0);
+    assert!(answer.out.trim().len() > 1, "{answer:?}");
 }
 
 #[test]

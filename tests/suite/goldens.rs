@@ -17,7 +17,7 @@ use gpt4roi_tests::{Pair, tiny};
 use std::path::Path;
 
 /// Largest difference of one RoIAlign value, a weighted mean of map values of order 1.
-const ROI_TOLERANCE: f32 = 5e-6;
+const ROI_TOLERANCE: f64 = 1e-6;
 
 /// Converts a golden's checkpoint, or its delta with its base.
 fn convert(golden: &Path, from: &str, base: Option<&str>, t: FileType) -> Pair {
@@ -159,7 +159,7 @@ fn close(what: &str, level: usize, got: &[f32], expected: &[f32]) {
     assert_eq!(got.len(), expected.len());
     let diff = numeric::max_abs_diff(got, expected);
     eprintln!("{what}, level {level}: max diff {diff:.1e}");
-    assert!(f64::from(diff) <= f64::from(ROI_TOLERANCE), "{what}, level {level}: {diff}");
+    assert!(diff <= ROI_TOLERANCE, "{what}, level {level}: {diff}");
 }
 
 fn lowered(
