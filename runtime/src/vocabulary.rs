@@ -28,9 +28,10 @@ impl Vocabulary {
         self.dummy_prefix
     }
 
-    /// Whether a token ends the text.
+    /// Whether a token ends the text. Only the tokenizer's own end does: llama.cpp takes others for
+    /// ends by their names (`[PAD]`), which the model may well write.
     pub(crate) fn is_end(&self, id: i32) -> bool {
-        i64::from(id) == i64::from(self.special.eos) || self.model.is_eog(id)
+        i64::from(id) == i64::from(self.special.eos)
     }
 
     /// Vectors that stand for the image.

@@ -173,9 +173,4 @@ impl Model {
         };
         Some(Token { text, kind })
     }
-
-    /// Whether generation ends with this id.
-    pub fn is_eog(&self, id: i32) -> bool {
-        (0..self.n_vocab() as i32).contains(&id) && self.0.vocab().is_eog(LlamaToken(id))
-    }
 }
