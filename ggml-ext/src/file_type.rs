@@ -67,6 +67,7 @@ impl FileType {
     }
 
     /// llama.cpp's number for a file of this type.
+    #[allow(clippy::unnecessary_cast, reason = "C enums are signed on some platforms")]
     pub fn number(self) -> u32 {
         self.raw() as u32
     }
