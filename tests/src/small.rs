@@ -182,7 +182,8 @@ fn vocabulary() -> Vec<(String, f32, i32)> {
     all
 }
 
-fn vocabulary_kv(t: &SpecialTokens) -> Vec<(String, Value)> {
+/// Keys of the small models' tokenizer.
+pub fn vocabulary_kv(t: &SpecialTokens) -> Vec<(String, Value)> {
     let all = vocabulary();
     let kv = [
         (keys::TOKENIZER_MODEL, Value::Str(keys::TOKENIZER_LLAMA.into())),

@@ -197,7 +197,7 @@ fn cancelling_stops_soon_and_the_engine_goes_on() {
     });
     assert!(matches!(result, Err(Error::Cancelled)), "{result:?}");
     let took = stopped_at.expect("some text").elapsed();
-    assert!(took < Duration::from_secs(1), "stopped after {took:?}");
+    assert!(took < Duration::from_secs(3), "stopped after {took:?}");
     token.reset();
     let again = ask(&mut engine, &mut conversation, &first_question());
     let mut fresh = open();

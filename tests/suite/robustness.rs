@@ -18,9 +18,9 @@ use tempfile::TempDir;
 /// Damaged files of each kind unless `GPT4ROI_MUTATIONS` says otherwise.
 const MUTATIONS: u64 = 10_000;
 /// Longest time for one file.
-const TIMEOUT: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(60);
 /// Longest time for one file that is not called slow.
-const SLOW: Duration = Duration::from_secs(5);
+const SLOW: Duration = Duration::from_secs(15);
 /// Address space of a worker: what asks for more than this is as bad as a crash.
 const MAX_KIB: u64 = 8 << 20;
 
