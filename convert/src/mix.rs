@@ -21,6 +21,10 @@ pub fn choose(spec: &TensorSpec, file_type: FileType, n_layer: u32) -> Choice {
     if spec.kind.is_always_f32() {
         return Choice { dtype: DType::F32, wanted: DType::F32 };
     }
+    if spec.kind == Kind::Identity {
+        let dtype = fit(spec, DType::Q4_0);
+        return Choice { dtype, wanted: dtype };
+    }
     let wanted = wanted(spec, file_type, n_layer);
     Choice { dtype: fit(spec, wanted), wanted }
 }

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::mix;
-use crate::source::{self, Directory, Merge, Tensors};
+use crate::source::{self, Directory, Generated, Merge, Tensors};
 use crate::tokenizer::Tokenizer;
 use crate::{config, hparams};
 use ggml_ext::DType;
@@ -46,6 +46,7 @@ pub struct Plan {
     pub mmproj: FilePlan,
     pub(crate) language: Box<dyn Tensors>,
     pub(crate) clip: Directory,
+    pub(crate) generated: Generated,
 }
 
 /// One file of a conversion.
@@ -125,12 +126,17 @@ impl Plan {
         let mut mm_keys = mm.to_kv();
         mm_keys.extend(file_keys(o.vision));
 
-        let both: [&dyn Tensors; 2] = [&*language, &clip];
+        let generated = Generated(mm.region.n_embd_out);
+        let sources: [&dyn Tensors; 3] = [&*language, &clip, &generated];
         let tensors = |specs: Vec<TensorSpec>, n_layer| {
-            specs.into_iter().map(|s| tensor_plan(both, s, o, n_layer)).collect::<Result<Vec<_>>>()
+            specs
+                .into_iter()
+                .map(|s| tensor_plan(sources, s, o, n_layer))
+                .collect::<Result<Vec<_>>>()
         };
         let llm_tensors = tensors(llm_specs(&llm), llm.n_layer)?;
         let mm_tensors = tensors(mmproj_specs(&mm), mm.vision.n_layer)?;
+        let both: [&dyn Tensors; 2] = [&*language, &clip];
         refuse_unknown(both, llm_tensors.iter().chain(&mm_tensors).map(|t| &t.spec))?;
 
         let file = |name: String| o.out.join(name + ".gguf");
@@ -148,6 +154,7 @@ impl Plan {
             name,
             language,
             clip,
+            generated,
         })
     }
 
@@ -161,6 +168,7 @@ impl Plan {
         match checkpoint {
             Checkpoint::Language => &*self.language,
             Checkpoint::Clip => &self.clip,
+            Checkpoint::Generated => &self.generated,
         }
     }
 }
@@ -200,7 +208,7 @@ fn file_keys(t: FileType) -> Vec<(String, Value)> {
 }
 
 fn tensor_plan(
-    [language, clip]: [&dyn Tensors; 2],
+    [language, clip, generated]: [&dyn Tensors; 3],
     spec: TensorSpec,
     o: &Options,
     n_layer: u32,
@@ -208,6 +216,7 @@ fn tensor_plan(
     let from = match spec.source.checkpoint {
         Checkpoint::Language => language,
         Checkpoint::Clip => clip,
+        Checkpoint::Generated => generated,
     };
     let (meta, source_type) = source::find(from, &spec.source)?;
     let file_type = match spec.part {
@@ -243,6 +252,7 @@ fn refuse_unknown<'a>(
 /// Tensors that published checkpoints hold and the model never uses.
 fn is_superfluous(checkpoint: Checkpoint, name: &str) -> bool {
     match checkpoint {
+        Checkpoint::Generated => false,
         Checkpoint::Language => name.ends_with(hf::ROTARY_SUFFIX),
         Checkpoint::Clip => {
             name == hf::POSITION_IDS

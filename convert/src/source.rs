@@ -2,11 +2,13 @@
 
 mod delta;
 mod directory;
+mod generated;
 mod pytorch;
 mod safetensors;
 
 pub use delta::Merge;
 pub use directory::Directory;
+pub use generated::Generated;
 
 use crate::error::{Error, Result};
 use ggml_ext::DType;

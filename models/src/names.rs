@@ -32,6 +32,9 @@ pub mod gguf {
     pub const PRE_LN: &str = "v.pre_ln";
     /// Image projector (base).
     pub const IMAGE_PROJECTOR: &str = "mm.0";
+    /// Second layer of the projector (base), which llama.cpp's loader insists on and this model does
+    /// not have: the identity.
+    pub const IMAGE_PROJECTOR_2: &str = "mm.2";
 
     /// Linear layer of C*out*out values into the region vector (base).
     pub const FLATTEN: &str = "r.flatten";
@@ -117,6 +120,14 @@ pub mod gguf {
     pub fn pconv(l: u32) -> String {
         format!("r.pconv.{l}")
     }
+}
+
+/// Names of tensors that the converter makes up.
+pub mod generated {
+    /// The identity matrix.
+    pub const IDENTITY: &str = "identity";
+    /// A vector of zeros.
+    pub const ZEROS: &str = "zeros";
 }
 
 /// Names in checkpoints of the original code. Most are bases as above.

@@ -47,13 +47,15 @@ pub struct Source {
     pub shape: Vec<u64>,
 }
 
-/// The two checkpoints that a model is converted from.
+/// The checkpoints that a model is converted from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Checkpoint {
     /// Language model, image projector and region extractor.
     Language,
     /// CLIP.
     Clip,
+    /// None: the converter makes the tensor up, for other programs; the runtime has no use for it.
+    Generated,
 }
 
 /// What happens to the values of a tensor on the way into the file.
@@ -85,6 +87,8 @@ pub enum Kind {
     Table,
     /// Token embeddings: like a matrix, with its own place in a mix of types.
     Embedding,
+    /// Identity matrix: a small type that holds 0 and 1 exactly.
+    Identity,
     /// Output matrix of the language model: like a matrix, with its own place in a mix of types.
     Output,
 }
@@ -97,7 +101,7 @@ impl Kind {
 
     /// Whether the tensor may hold a type made of blocks.
     pub fn is_quantizable(self) -> bool {
-        matches!(self, Kind::Matrix | Kind::Embedding | Kind::Output)
+        matches!(self, Kind::Matrix | Kind::Embedding | Kind::Output | Kind::Identity)
     }
 }
 

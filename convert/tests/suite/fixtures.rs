@@ -43,7 +43,7 @@ impl Tiny {
     /// Why the checkpoint cannot be converted; checks that nothing was written.
     pub fn refusal(&self) -> String {
         let got = convert(&self.options(FileType::Q8_0));
-        let message = got.err().expect("a spoilt checkpoint was converted").to_string();
+        let message = got.expect_err("a spoilt checkpoint was converted").to_string();
         assert_eq!(names(&self.out()), Vec::<String>::new(), "{message}");
         message
     }

@@ -27,7 +27,7 @@ fn run(
 #[test]
 fn the_cpu_is_always_there() {
     assert!(devices().iter().any(|d| d.name == "CPU" && d.maps_host_memory));
-    let err = Backend::open("abacus", 1, CancelToken::new()).err().expect("no such device");
+    let err = Backend::open("abacus", 1, CancelToken::new()).expect_err("no such device");
     assert!(err.to_string().contains("CPU"), "names the known ones: {err}");
 }
 

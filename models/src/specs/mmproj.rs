@@ -17,8 +17,19 @@ pub fn mmproj_specs(h: &MmprojHparams) -> Vec<TensorSpec> {
     let (n_in, n_out) = (h.vision.n_embd, h.region.n_embd_out);
     b.linear(gguf::IMAGE_PROJECTOR, hf::MM_PROJECTOR, n_in, n_out);
     specs.extend(b.specs);
+    specs.extend(second_projector_layer(n_out));
     specs.extend(region_specs(&h.region, h.vision.n_embd));
     specs
+}
+
+/// What makes llama.cpp's loader take the projector, which it believes to have two layers.
+fn second_projector_layer(n: u32) -> Vec<TensorSpec> {
+    let mut b = Builder::new(Checkpoint::Generated, Part::Vision);
+    let (weight, bias) =
+        (names::weight(gguf::IMAGE_PROJECTOR_2), names::bias(gguf::IMAGE_PROJECTOR_2));
+    b.tensor(Kind::Identity, &weight, names::generated::IDENTITY, &[n, n]);
+    b.tensor(Kind::Bias, &bias, names::generated::ZEROS, &[n]);
+    b.specs
 }
 
 fn vision_specs(h: &VisionHparams) -> Vec<TensorSpec> {

@@ -51,12 +51,14 @@ impl Noise {
 /// Mean and standard deviation of a tensor's values.
 fn scale(spec: &TensorSpec) -> (f32, f32) {
     let fan_in: u64 = match spec.kind {
-        Kind::Matrix | Kind::Output => spec.n_per_row(),
+        Kind::Matrix | Kind::Output | Kind::Identity => spec.n_per_row(),
         Kind::Conv => spec.shape.iter().take(3).product(),
         _ => 1,
     };
     match spec.kind {
-        Kind::Matrix | Kind::Output | Kind::Conv => (0.0, 1.0 / (fan_in as f32).sqrt()),
+        Kind::Matrix | Kind::Output | Kind::Identity | Kind::Conv => {
+            (0.0, 1.0 / (fan_in as f32).sqrt())
+        }
         Kind::Norm => (1.0, 0.05),
         Kind::Bias => (0.0, 0.02),
         Kind::Table => (0.0, 0.1),

@@ -9,7 +9,7 @@ use ggml_ext::{Backend, DType};
 use gpt4roi_models::hparams::MmprojHparams;
 use gpt4roi_models::keys;
 use gpt4roi_models::names::gguf::vision_block;
-use gpt4roi_models::specs::{TensorSpec, mmproj_specs};
+use gpt4roi_models::specs::{Checkpoint, TensorSpec, mmproj_specs};
 use gpt4roi_models::{KeyValues, Value};
 use std::path::Path;
 use std::sync::Arc;
@@ -54,8 +54,12 @@ pub(crate) fn open_mmproj(
     Ok(MmprojFile { hparams, weights, types })
 }
 
-/// Blocks above the last hidden state that anybody reads stay on the disk.
+/// Blocks above the last hidden state that anybody reads stay on the disk, and so does what the file
+/// has for other programs only.
 fn is_needed(spec: &TensorSpec, hp: &MmprojHparams) -> bool {
+    if spec.source.checkpoint == Checkpoint::Generated {
+        return false;
+    }
     let mut unused = hp.region.last_tap()..hp.vision.n_layer;
     !unused.any(|il| spec.name.starts_with(&vision_block(il, "")))
 }
