@@ -8,8 +8,8 @@
 //!
 //! The regular grid makes the operation separable: with `Wy` and `Wx` holding, a row per bin, the
 //! weight of every map row and column, the result is `Wy . F . Wx^T` for each channel. Two
-//! lowerings use that: a fused kernel on the CPU ([`fused`]), which walks the few non-zero
-//! weights, and two matrix products everywhere else. The scalar loop in [`reference`] knows
+//! lowerings use that: a fused kernel on the CPU, which walks the few non-zero
+//! weights, and two matrix products everywhere else. The scalar loop [`roi_align_reference`] knows
 //! nothing of it and is the oracle of both.
 
 mod fused;
