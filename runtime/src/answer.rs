@@ -7,7 +7,8 @@ use serde::Serialize;
 /// The answer to one question.
 #[derive(Clone, Debug, Serialize)]
 pub struct Answer {
-    /// The text, without role names and stop marks.
+    /// The text, without role names and stop marks; `answer` in JSON.
+    #[serde(rename = "answer")]
     pub text: String,
     /// Why it ended.
     pub finish: FinishReason,

@@ -44,8 +44,8 @@ pub struct EngineOptions {
     pub mmap: bool,
     /// Lock the language model in memory.
     pub mlock: bool,
-    /// Copy the language model's weights into the layout that the CPU likes best: faster prompts,
-    /// but opening reads the whole file and takes its size in memory.
+    /// Copy the language model's weights into llama.cpp's layouts for the CPU's kernels: faster
+    /// tokens on some processors, but opening reads the whole file and takes its size in memory.
     pub repack: bool,
     /// Device of the image side, as [`crate::devices`] names it; `None` takes the first GPU, or
     /// the CPU where there is none.

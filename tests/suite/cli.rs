@@ -82,7 +82,7 @@ fn json_is_one_object_with_the_documented_fields() {
     let plain = desk.ask(&[BOX, QUESTION]);
     let run = desk.ask(&[BOX, QUESTION, "--json"]).exits(0);
     let got: serde_json::Value = serde_json::from_str(&run.out).expect("one JSON value");
-    assert_eq!(got["text"].as_str().map(str::trim), Some(plain.out.trim()));
+    assert_eq!(got["answer"].as_str().map(str::trim), Some(plain.out.trim()));
     assert_eq!(got["question"], QUESTION);
     assert_eq!(got["boxes"], serde_json::json!([[20.0, 30.0, 120.0, 110.0]]));
     assert_eq!(got["n_generated"], 64);
@@ -306,7 +306,7 @@ fn a_chat_remembers() {
     }
     let once = desk.ask(&[BOX, QUESTION, "--json"]).exits(0);
     let once: serde_json::Value = serde_json::from_str(&once.out).expect("one JSON value");
-    assert_eq!(answers[0]["text"], once["text"]);
+    assert_eq!(answers[0]["answer"], once["answer"]);
     // In a script a mistake ends the conversation.
     let args = desk.args("chat", &[]);
     run_with_input("gpt4roi", &args, b"What is <region1>?\nmore\n").exits(1).says(&["<region1>"]);

@@ -16,8 +16,8 @@ pub struct LoadOptions {
     pub mmap: bool,
     /// Lock the weights in memory.
     pub mlock: bool,
-    /// Copy weights into the layout that the CPU's kernels like best: faster prompts, but the
-    /// whole file is read on opening and held in memory of the process's own.
+    /// Copy weights into layouts of their own for the CPU's kernels: faster tokens on some
+    /// processors, but the whole file is read on opening and held in memory of the process's own.
     pub repack: bool,
     /// Layers to place on a GPU; `None` leaves it to llama.cpp (all that fit).
     pub gpu_layers: Option<u32>,

@@ -96,8 +96,8 @@ macro_rules! asking_command {
             /// lock the language model in memory
             #[argh(switch)]
             pub(crate) mlock: bool,
-            /// copy the language model into the CPU's favourite layout: faster prompts, slower
-            /// start, no sharing of memory with the file
+            /// copy the language model into a layout for the CPU's kernels: faster tokens on some
+            /// processors, slower start, no sharing of memory with the file
             #[argh(switch)]
             pub(crate) repack: bool,
             /// device of the image side (default: the first GPU, else the CPU)
