@@ -29,6 +29,8 @@
 //! The data flow is visible in the folders: image and boxes go through `preprocess`, `vision`,
 //! `pyramid`, `region`, `prompt` and `decode`; `pipeline` alone knows that order.
 
+#![forbid(unsafe_code)]
+
 mod answer;
 pub mod compare;
 mod decode;

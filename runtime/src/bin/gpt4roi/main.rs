@@ -1,5 +1,7 @@
 //! `gpt4roi`: questions about regions of an image, from the command line.
 
+#![forbid(unsafe_code)]
+
 mod args;
 mod ask;
 mod chat;
