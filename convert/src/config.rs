@@ -1,7 +1,6 @@
 //! The JSON files of a checkpoint.
 
 use crate::error::{Error, Result};
-use gpt4roi_models::presets::{CLIP_MEAN, CLIP_STD};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
@@ -21,12 +20,22 @@ pub struct LanguageConfig {
     pub max_position_embeddings: u32,
     #[serde(default = "default_select_layer")]
     pub mm_vision_select_layer: i64,
+    /// Distance of the hidden states that feed neighbouring levels; the original's is a constant.
+    #[serde(default = "default_level_step")]
+    pub mm_vision_level_step: u32,
     #[serde(default = "yes")]
     pub mm_use_im_start_end: bool,
     #[serde(default = "yes")]
     pub use_mm_proj: bool,
     #[serde(default)]
     pub tie_word_embeddings: bool,
+}
+
+/// `config.json` of a vision tower.
+#[derive(Debug)]
+pub enum TowerConfig {
+    Clip(ClipConfig),
+    Dinov2(Dinov2Config),
 }
 
 /// The vision part of CLIP's `config.json`.
@@ -46,13 +55,43 @@ pub struct ClipConfig {
     pub hidden_act: String,
 }
 
-/// `preprocessor_config.json` of CLIP.
+/// `config.json` of DINOv2, with the defaults of Hugging Face's library.
 #[derive(Debug, Deserialize)]
+pub struct Dinov2Config {
+    pub hidden_size: u32,
+    pub num_hidden_layers: u32,
+    pub num_attention_heads: u32,
+    #[serde(default = "default_mlp_ratio")]
+    mlp_ratio: f64,
+    #[serde(default = "default_image_size")]
+    pub image_size: u32,
+    #[serde(default = "default_patch_size")]
+    pub patch_size: u32,
+    #[serde(default = "default_dinov2_eps")]
+    pub layer_norm_eps: f32,
+    #[serde(default = "default_dinov2_act")]
+    pub hidden_act: String,
+    #[serde(default)]
+    use_swiglu_ffn: bool,
+}
+
+impl Dinov2Config {
+    /// Inner width of the feed-forward part.
+    pub fn n_ff(&self, dir: &Path) -> Result<u32> {
+        let n = (f64::from(self.hidden_size) * self.mlp_ratio).trunc();
+        if n >= 1.0 && n <= f64::from(u32::MAX) {
+            return Ok(n as u32);
+        }
+        let reason = format!("mlp_ratio {} gives no width", self.mlp_ratio);
+        Err(Error::malformed(dir.join("config.json"), reason))
+    }
+}
+
+/// `preprocessor_config.json` of a vision tower.
+#[derive(Debug, Default, Deserialize)]
 pub struct Preprocessor {
-    #[serde(default = "default_mean")]
-    pub image_mean: [f32; 3],
-    #[serde(default = "default_std")]
-    pub image_std: [f32; 3],
+    pub image_mean: Option<[f32; 3]>,
+    pub image_std: Option<[f32; 3]>,
 }
 
 fn yes() -> bool {
@@ -63,6 +102,12 @@ fn default_positions() -> u32 {
 }
 fn default_select_layer() -> i64 {
     -1
+}
+fn default_level_step() -> u32 {
+    3
+}
+fn default_mlp_ratio() -> f64 {
+    4.0
 }
 fn default_image_size() -> u32 {
     224
@@ -76,11 +121,11 @@ fn default_eps() -> f32 {
 fn default_act() -> String {
     "quick_gelu".into()
 }
-fn default_mean() -> [f32; 3] {
-    CLIP_MEAN
+fn default_dinov2_eps() -> f32 {
+    1e-6
 }
-fn default_std() -> [f32; 3] {
-    CLIP_STD
+fn default_dinov2_act() -> String {
+    "gelu".into()
 }
 
 /// Reads `config.json` of a language checkpoint.
@@ -95,20 +140,38 @@ pub fn language(dir: &Path) -> Result<LanguageConfig> {
     Ok(config)
 }
 
-/// Reads the sizes of the vision tower from `config.json` of a full CLIP or of its vision half.
-pub fn clip(dir: &Path) -> Result<ClipConfig> {
+/// Reads the sizes of the vision tower from `config.json` of a full CLIP, of its vision half, or of
+/// DINOv2.
+pub fn tower(dir: &Path) -> Result<TowerConfig> {
     let path = dir.join("config.json");
     let mut value: serde_json::Value = read(&path)?;
+    let kind = value.get("model_type").and_then(|t| t.as_str()).unwrap_or_default().to_owned();
+    if kind.starts_with("dinov2") {
+        return dinov2(path, &kind, value).map(TowerConfig::Dinov2);
+    }
     if let Some(vision) = value.get_mut("vision_config") {
         value = vision.take();
     }
-    serde_json::from_value(value).map_err(|e| Error::malformed(path, e))
+    serde_json::from_value(value).map(TowerConfig::Clip).map_err(|e| Error::malformed(path, e))
 }
 
-/// Reads `preprocessor_config.json` of CLIP; without one, OpenAI's constants hold.
+fn dinov2(path: PathBuf, kind: &str, value: serde_json::Value) -> Result<Dinov2Config> {
+    if kind != "dinov2" {
+        let reason = format!("model_type `{kind}` is not supported: plain dinov2 is");
+        return Err(Error::malformed(path, reason));
+    }
+    let config: Dinov2Config =
+        serde_json::from_value(value).map_err(|e| Error::malformed(&path, e))?;
+    if config.use_swiglu_ffn {
+        let reason = "use_swiglu_ffn is not supported: of DINOv2's towers the giant one has it";
+        return Err(Error::malformed(path, reason));
+    }
+    Ok(config)
+}
+
+/// Reads `preprocessor_config.json` of a vision tower; all of it is optional.
 pub fn preprocessor(dir: &Path) -> Result<Preprocessor> {
-    let found = read_optional(&dir.join("preprocessor_config.json"))?;
-    Ok(found.unwrap_or(Preprocessor { image_mean: CLIP_MEAN, image_std: CLIP_STD }))
+    Ok(read_optional(&dir.join("preprocessor_config.json"))?.unwrap_or_default())
 }
 
 /// Reads a JSON file that must be there.

@@ -1,17 +1,17 @@
 //! Sizes of a model, from configuration files and from the shapes of its tensors.
 
-use crate::config::{self, ClipConfig, LanguageConfig};
+mod vision;
+
+use crate::config::LanguageConfig;
 use crate::error::{Error, Result};
 use crate::source::Tensors;
 use gpt4roi_models::names::{self, hf};
 use gpt4roi_models::{
-    Gelu, HparamsError, LlmHparams, MmprojHparams, RegionHparams, SpecialTokens, VisionHparams,
+    HparamsError, LlmHparams, MmprojHparams, RegionHparams, SpecialTokens, VisionHparams,
     level_sizes,
 };
 use std::path::Path;
 
-/// Distance between hidden states that feed neighbouring levels: a constant of the original code.
-const LEVEL_STEP: u32 = 3;
 /// Groups of the group norms: a constant of the original code.
 const GN_GROUPS: u32 = 64;
 /// Epsilon of the region extractor's norms: the default of the original's library.
@@ -43,12 +43,12 @@ pub fn llm(dir: &Path, name: &str, c: &LanguageConfig) -> Result<LlmHparams> {
 /// Everything in the mmproj file, checked.
 pub fn mmproj(
     language: &dyn Tensors,
-    clip_dir: &Path,
+    tower: &dyn Tensors,
     c: &LanguageConfig,
     name: &str,
     tokens: SpecialTokens,
 ) -> Result<MmprojHparams> {
-    let vision = vision(clip_dir, c)?;
+    let vision = vision::vision(tower, c.hidden_size)?;
     let region = region(language, c, &vision)?;
     let h = MmprojHparams { name: name.to_owned(), vision, region, tokens };
     checked(language.path(), MmprojHparams::from_kv(h.to_kv().as_slice()))
@@ -57,36 +57,6 @@ pub fn mmproj(
 /// What the runtime will check is checked before anything is written.
 fn checked<T>(path: &Path, h: std::result::Result<T, HparamsError>) -> Result<T> {
     h.map_err(|source| Error::Hparams { path: path.to_owned(), source })
-}
-
-fn vision(dir: &Path, language: &LanguageConfig) -> Result<VisionHparams> {
-    let c: ClipConfig = config::clip(dir)?;
-    let preprocessor = config::preprocessor(dir)?;
-    let gelu = match c.hidden_act.as_str() {
-        "quick_gelu" => Gelu::Quick,
-        "gelu" => Gelu::Erf,
-        other => {
-            let reason = format!("hidden_act `{other}` is neither quick_gelu nor gelu");
-            return Err(Error::malformed(dir.join("config.json"), reason));
-        }
-    };
-    if c.patch_size == 0 || c.image_size / c.patch_size == 0 {
-        let reason = "image_size and patch_size leave no patches";
-        return Err(Error::malformed(dir.join("config.json"), reason));
-    }
-    Ok(VisionHparams {
-        n_embd: c.hidden_size,
-        n_head: c.num_attention_heads,
-        n_ff: c.intermediate_size,
-        n_layer: c.num_hidden_layers,
-        image_size: c.image_size,
-        patch_size: c.patch_size,
-        ln_eps: c.layer_norm_eps,
-        image_mean: preprocessor.image_mean,
-        image_std: preprocessor.image_std,
-        projection_dim: language.hidden_size,
-        gelu,
-    })
 }
 
 /// The region extractor's sizes are in no configuration: tensors tell.
@@ -99,7 +69,7 @@ fn region(
     let n_channels = extent(language, &names::weight(&hf::input_conv(0)), 0)?;
     let n_levels = count(language, |l| names::weight(&hf::input_conv(l)));
     let image_tap = image_tap(language.path(), c.mm_vision_select_layer, vision.n_layer)?;
-    let taps = taps(language.path(), image_tap, n_levels)?;
+    let taps = taps(language.path(), image_tap, c.mm_vision_level_step, n_levels)?;
     let flatten = names::weight(hf::FLATTEN_LINEAR);
     Ok(RegionHparams {
         level_sizes: level_sizes(vision.grid(), n_levels as usize),
@@ -148,13 +118,19 @@ fn image_tap(dir: &Path, select_layer: i64, n_layer: u32) -> Result<u32> {
     }
 }
 
-/// Hidden states of the levels: back from the image's in steps of three, ascending.
-fn taps(dir: &Path, image_tap: u32, n_levels: u32) -> Result<Vec<u32>> {
-    let back = |l: u32| l.checked_mul(LEVEL_STEP).and_then(|d| image_tap.checked_sub(d));
+/// Hidden states of the levels: back from the image's in equal steps, ascending.
+fn taps(dir: &Path, image_tap: u32, step: u32, n_levels: u32) -> Result<Vec<u32>> {
+    if step == 0 {
+        let reason = "mm_vision_level_step is 0: levels take hidden states 1 or more apart";
+        return Err(Error::malformed(dir.join("config.json"), reason));
+    }
+    let back = |l: u32| l.checked_mul(step).and_then(|d| image_tap.checked_sub(d));
     let taps: Option<Vec<u32>> = (0..n_levels).rev().map(back).collect();
     taps.filter(|t| !t.is_empty()).ok_or_else(|| {
-        let reason =
-            format!("a vision tower tapped at {image_tap} is too shallow for {n_levels} levels");
+        let reason = format!(
+            "a vision tower tapped at {image_tap} and each {step} states before is too \
+                shallow for {n_levels} levels"
+        );
         Error::malformed(dir, reason)
     })
 }
@@ -178,10 +154,18 @@ mod tests {
     fn levels_of_the_published_model() {
         let dir = Path::new("x");
         assert_eq!(image_tap(dir, -2, 24).unwrap(), 23);
-        assert_eq!(taps(dir, 23, 4).unwrap(), [14, 17, 20, 23]);
-        assert_eq!(taps(dir, 9, 4).unwrap(), [0, 3, 6, 9]);
+        assert_eq!(taps(dir, 23, 3, 4).unwrap(), [14, 17, 20, 23]);
+        assert_eq!(taps(dir, 9, 3, 4).unwrap(), [0, 3, 6, 9]);
         assert_eq!(level_sizes(16, 4), [128, 64, 32, 16]);
         assert_eq!(roi_side(dir, 1024 * 196, 1024).unwrap(), 14);
+    }
+
+    #[test]
+    fn levels_that_reach_the_last_block_in_other_steps() {
+        let dir = Path::new("x");
+        assert_eq!(image_tap(dir, -1, 10).unwrap(), 10);
+        assert_eq!(taps(dir, 10, 2, 4).unwrap(), [4, 6, 8, 10]);
+        assert_eq!(taps(dir, 3, 1, 4).unwrap(), [0, 1, 2, 3]);
     }
 
     #[test]
@@ -190,8 +174,10 @@ mod tests {
         assert!(image_tap(dir, 0, 24).is_err());
         assert!(image_tap(dir, -25, 24).is_err());
         assert!(image_tap(dir, i64::MIN + 1, 24).is_err());
-        assert!(taps(dir, 8, 4).is_err());
-        assert!(taps(dir, 23, 0).is_err());
+        assert!(taps(dir, 8, 3, 4).is_err());
+        assert!(taps(dir, 23, 3, 0).is_err());
+        assert!(taps(dir, 23, 0, 4).is_err());
+        assert!(taps(dir, 23, u32::MAX, 4).is_err());
         assert!(roi_side(dir, 1000, 0).is_err());
         assert!(roi_side(dir, 1000, 3).is_err());
     }

@@ -7,7 +7,7 @@ use crate::tokenizer::Tokenizer;
 use crate::{config, hparams};
 use ggml_ext::DType;
 use ggml_ext::FileType;
-use gpt4roi_models::names::hf;
+use gpt4roi_models::names::{hf, tower::Layout};
 use gpt4roi_models::{Checkpoint, Part, TensorSpec, Value, keys, llm_specs, mmproj_specs};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ const QUANTIZATION_VERSION: u32 = 2;
 pub struct Options {
     /// Directory of the language checkpoint, or of the delta if there is a base.
     pub checkpoint: PathBuf,
-    /// Directory of CLIP.
+    /// Directory of the vision tower, CLIP or DINOv2.
     pub clip: PathBuf,
     /// Directory of the base language model.
     pub base: Option<PathBuf>,
@@ -30,7 +30,7 @@ pub struct Options {
     pub name: Option<String>,
     /// Type of the language model.
     pub llm: FileType,
-    /// Type of the CLIP tower and the image projector.
+    /// Type of the vision tower and the image projector.
     pub vision: FileType,
     /// Type of the region extractor.
     pub region: FileType,
@@ -118,7 +118,7 @@ impl Plan {
         let llm = hparams::llm(&o.checkpoint, &name, &c)?;
         let tokenizer = Tokenizer::open(&o.checkpoint, llm.n_vocab)?;
         let special = tokenizer.special(&o.checkpoint)?;
-        let mm = hparams::mmproj(&*language, &o.clip, &c, &name, special.clone())?;
+        let mm = hparams::mmproj(&*language, &clip, &c, &name, special.clone())?;
 
         let mut llm_keys = llm.to_kv();
         llm_keys.extend(file_keys(o.llm));
@@ -137,7 +137,8 @@ impl Plan {
         let llm_tensors = tensors(llm_specs(&llm), llm.n_layer)?;
         let mm_tensors = tensors(mmproj_specs(&mm), mm.vision.n_layer)?;
         let both: [&dyn Tensors; 2] = [&*language, &clip];
-        refuse_unknown(both, llm_tensors.iter().chain(&mm_tensors).map(|t| &t.spec))?;
+        let layout = Layout::of(&mm.vision);
+        refuse_unknown(both, layout, llm_tensors.iter().chain(&mm_tensors).map(|t| &t.spec))?;
 
         let file = |name: String| o.out.join(name + ".gguf");
         Ok(Plan {
@@ -232,6 +233,7 @@ fn tensor_plan(
 /// Fails if a checkpoint has a tensor that no spec takes and that is not known to be superfluous.
 fn refuse_unknown<'a>(
     [language, clip]: [&dyn Tensors; 2],
+    layout: &Layout,
     specs: impl Iterator<Item = &'a TensorSpec>,
 ) -> Result<()> {
     let taken: HashSet<_> = specs.map(|s| (s.source.checkpoint, s.source.name.as_str())).collect();
@@ -240,7 +242,7 @@ fn refuse_unknown<'a>(
         // One of several is named: always the same one.
         names.sort_unstable();
         for name in names {
-            if !taken.contains(&(checkpoint, name)) && !is_superfluous(checkpoint, name) {
+            if !taken.contains(&(checkpoint, name)) && !is_superfluous(checkpoint, layout, name) {
                 let path = tensors.meta(name).map_or(tensors.path().to_owned(), |m| m.path);
                 return Err(Error::UnknownTensor { path, name: name.to_owned() });
             }
@@ -250,14 +252,10 @@ fn refuse_unknown<'a>(
 }
 
 /// Tensors that published checkpoints hold and the model never uses.
-fn is_superfluous(checkpoint: Checkpoint, name: &str) -> bool {
+fn is_superfluous(checkpoint: Checkpoint, layout: &Layout, name: &str) -> bool {
     match checkpoint {
         Checkpoint::Generated => false,
         Checkpoint::Language => name.ends_with(hf::ROTARY_SUFFIX),
-        Checkpoint::Clip => {
-            name == hf::POSITION_IDS
-                || name.starts_with(hf::POST_LAYERNORM)
-                || hf::CLIP_IGNORED_PREFIXES.iter().any(|p| name.starts_with(p))
-        }
+        Checkpoint::Clip => layout.ignores(name),
     }
 }

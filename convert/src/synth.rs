@@ -15,7 +15,7 @@ const PIECE: usize = 5 << 18;
 /// Bytes of weights in one shard.
 const SHARD: u64 = 5 << 30;
 
-/// The directories of a synthetic model below `out`: language checkpoint, then CLIP.
+/// The directories of a synthetic model below `out`: language checkpoint, then vision tower.
 pub fn directories(out: &Path) -> [PathBuf; 2] {
     [out.join("checkpoint"), out.join("clip")]
 }
@@ -25,7 +25,7 @@ pub fn n_bytes(preset: Preset) -> u64 {
     specs(preset).iter().map(|s| s.n_elements() * 2).sum()
 }
 
-/// Writes a synthetic checkpoint and its CLIP into two new directories below `out`.
+/// Writes a synthetic checkpoint and its vision tower into two new directories below `out`.
 ///
 /// # Errors
 /// If a directory exists already or cannot be written, or if the observer asks to stop; the

@@ -60,7 +60,7 @@ pub enum HparamsError {
 pub struct MmprojHparams {
     /// Name of the model, for people.
     pub name: String,
-    /// The CLIP tower.
+    /// The vision tower.
     pub vision: VisionHparams,
     /// The region extractor.
     pub region: RegionHparams,
@@ -131,6 +131,9 @@ mod tests {
             keys::TYPE,
             keys::CLIP_HAS_VISION,
             keys::CLIP_PROJECTOR_TYPE,
+            keys::VISION_PRE_NORM,
+            keys::VISION_PATCH_BIAS,
+            keys::VISION_LAYER_SCALE,
             keys::TOKEN_PAD,
         ];
         for key in tiny().keys() {

@@ -77,7 +77,8 @@ keys! {
     CLIP_HAS_VISION = "clip.has_vision_encoder";
     /// Kind of image projector; LLaVA's is [`PROJECTOR_MLP`].
     CLIP_PROJECTOR_TYPE = "clip.projector_type";
-    /// Present and true if the tower uses the exact GELU; absent for the "quick" one.
+    /// Present and true if the tower uses GELU, absent for the "quick" one. It is computed exactly
+    /// here; llama.cpp takes the tanh approximation under this key.
     CLIP_USE_GELU = "clip.use_gelu";
     /// Side of the square input image, in pixels.
     VISION_IMAGE_SIZE = "clip.vision.image_size";
@@ -102,6 +103,13 @@ keys! {
 
     /// Version of this project's part of the mmproj file, [`crate::hparams::FORMAT_VERSION`].
     FORMAT_VERSION = "gpt4roi.format_version";
+    /// Whether a norm stands before the tower's first block; if absent, there is one. For this and
+    /// the next two llama.cpp looks which tensors there are, so that one missing is another tower.
+    VISION_PRE_NORM = "gpt4roi.vision.pre_norm";
+    /// Whether the patch convolution has a bias; if absent, it has none.
+    VISION_PATCH_BIAS = "gpt4roi.vision.patch_bias";
+    /// Whether the tower has LayerScale; if absent, it has none.
+    VISION_LAYER_SCALE = "gpt4roi.vision.layer_scale";
     /// Hidden state that feeds the image projector.
     IMAGE_TAP = "gpt4roi.image_tap";
     /// Hidden states that feed the levels, shallowest (finest) first.

@@ -1,8 +1,8 @@
 //! What a GPT4RoI model file contains: keys, tensor names, hyper-parameters, tensor specs, presets.
 //!
 //! A model is two GGUF files. The language model (architecture `llama`) is what any llama.cpp tool
-//! loads. The multimodal projector file (architecture `clip`, "mmproj" below) holds the CLIP tower
-//! and the image projector under llama.cpp's own names, and the region extractor under ours.
+//! loads. The multimodal projector file (architecture `clip`, "mmproj" below) holds the vision
+//! tower and the image projector under llama.cpp's own names, and the region extractor under ours.
 //!
 //! This crate only describes: it reads and writes no file and calls no C code. Converter, runtime
 //! and synthetic generator all take names, shapes and limits from here, so they cannot disagree.

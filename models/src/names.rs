@@ -1,5 +1,7 @@
 //! Tensor names: [`gguf`] as our files spell them, [`hf`] as the published checkpoints do.
 
+pub mod tower;
+
 /// `BASE.weight`.
 pub fn weight(base: &str) -> String {
     format!("{base}.weight")
@@ -83,12 +85,16 @@ pub mod gguf {
         pub const ATTN_V: &str = "attn_v";
         /// Output projection of attention.
         pub const ATTN_OUT: &str = "attn_out";
+        /// LayerScale of attention (it has no bias).
+        pub const LS1: &str = "ls1";
         /// Norm before the feed-forward part.
         pub const LN2: &str = "ln2";
         /// First feed-forward layer.
         pub const FFN_UP: &str = "ffn_up";
         /// Second feed-forward layer.
         pub const FFN_DOWN: &str = "ffn_down";
+        /// LayerScale of the feed-forward part (it has no bias).
+        pub const LS2: &str = "ls2";
     }
 
     /// Base name of a part of language-model block `il`.
@@ -145,23 +151,6 @@ pub mod hf {
     /// End of the rotary tables that old checkpoints carry and nobody needs.
     pub const ROTARY_SUFFIX: &str = ".self_attn.rotary_emb.inv_freq";
 
-    /// Class token, a full name.
-    pub const CLASS_EMBEDDING: &str = "vision_model.embeddings.class_embedding";
-    /// Patch convolution (base).
-    pub const PATCH_EMBEDDING: &str = "vision_model.embeddings.patch_embedding";
-    /// Position table (base).
-    pub const POSITION_EMBEDDING: &str = "vision_model.embeddings.position_embedding";
-    /// Integer buffer without information, a full name.
-    pub const POSITION_IDS: &str = "vision_model.embeddings.position_ids";
-    /// Norm before the first block (base; the checkpoints spell it so).
-    pub const PRE_LAYRNORM: &str = "vision_model.pre_layrnorm";
-    /// Norm after the last block (base), which the model never applies.
-    pub const POST_LAYERNORM: &str = "vision_model.post_layernorm";
-
-    /// Tensors of a full CLIP checkpoint that belong to its text half or to the contrastive loss.
-    pub const CLIP_IGNORED_PREFIXES: &[&str] =
-        &["text_model.", "visual_projection.", "text_projection.", "logit_scale"];
-
     /// Linear layer into the region vector (base).
     pub const FLATTEN_LINEAR: &str = "model.spi_module.roi_align.flatten_linear";
     /// Last linear layer of a region vector (base).
@@ -189,34 +178,9 @@ pub mod hf {
         pub const DOWN_PROJ: &str = "mlp.down_proj";
     }
 
-    /// Parts of a vision layer.
-    pub mod vision {
-        /// Norm before attention.
-        pub const LAYER_NORM1: &str = "layer_norm1";
-        /// Query projection.
-        pub const Q_PROJ: &str = "self_attn.q_proj";
-        /// Key projection.
-        pub const K_PROJ: &str = "self_attn.k_proj";
-        /// Value projection.
-        pub const V_PROJ: &str = "self_attn.v_proj";
-        /// Output projection of attention.
-        pub const OUT_PROJ: &str = "self_attn.out_proj";
-        /// Norm before the feed-forward part.
-        pub const LAYER_NORM2: &str = "layer_norm2";
-        /// First feed-forward layer.
-        pub const FC1: &str = "mlp.fc1";
-        /// Second feed-forward layer.
-        pub const FC2: &str = "mlp.fc2";
-    }
-
     /// Base name of a part of language-model layer `il`.
     pub fn llm_layer(il: u32, part: &str) -> String {
         format!("model.layers.{il}.{part}")
-    }
-
-    /// Base name of a part of vision layer `il`.
-    pub fn vision_layer(il: u32, part: &str) -> String {
-        format!("vision_model.encoder.layers.{il}.{part}")
     }
 
     /// Base name of the 1x1 convolution of level `l`.

@@ -16,11 +16,13 @@ pub enum Preset {
     B13,
     /// Small widths and depths, for tests.
     Tiny,
+    /// The same with a tower like DINOv2, tapped to its last block.
+    TinyDino,
 }
 
 impl Preset {
     /// Every preset.
-    pub const ALL: [Preset; 3] = [Preset::B7, Preset::B13, Preset::Tiny];
+    pub const ALL: [Preset; 4] = [Preset::B7, Preset::B13, Preset::Tiny, Preset::TinyDino];
 
     /// The name used on command lines.
     pub fn name(self) -> &'static str {
@@ -28,12 +30,17 @@ impl Preset {
             Preset::B7 => "7b",
             Preset::B13 => "13b",
             Preset::Tiny => "tiny",
+            Preset::TinyDino => "tiny-dino",
         }
+    }
+
+    fn is_tiny(self) -> bool {
+        matches!(self, Preset::Tiny | Preset::TinyDino)
     }
 
     /// Pieces of the SentencePiece vocabulary, without added tokens.
     pub fn n_pieces(self) -> u32 {
-        if self == Preset::Tiny { 1024 } else { 32000 }
+        if self.is_tiny() { 1024 } else { 32000 }
     }
 
     /// Sizes of the language model.
@@ -41,7 +48,7 @@ impl Preset {
         let (n_embd, n_layer, n_head, n_ff) = match self {
             Preset::B7 => (4096, 32, 32, 11008),
             Preset::B13 => (5120, 40, 40, 13824),
-            Preset::Tiny => (128, 2, 4, 352),
+            Preset::Tiny | Preset::TinyDino => (128, 2, 4, 352),
         };
         LlmHparams {
             name: format!("gpt4roi-{self}"),
@@ -69,10 +76,11 @@ impl Preset {
 
     fn vision(self) -> VisionHparams {
         let (n_embd, n_head, n_ff, n_layer) = match self {
+            Preset::B7 | Preset::B13 => (1024, 16, 4096, 24),
             Preset::Tiny => (64, 4, 128, 12),
-            _ => (1024, 16, 4096, 24),
+            Preset::TinyDino => (64, 4, 128, 10),
         };
-        VisionHparams {
+        let clip = VisionHparams {
             n_embd,
             n_head,
             n_ff,
@@ -84,14 +92,19 @@ impl Preset {
             image_std: CLIP_STD,
             projection_dim: self.llm().n_embd,
             gelu: Gelu::Quick,
-        }
+            pre_norm: true,
+            patch_bias: false,
+            layer_scale: false,
+        };
+        if self == Preset::TinyDino { as_dino(clip) } else { clip }
     }
 
     fn region(self) -> RegionHparams {
-        let (n, n_pos_hidden) = if self == Preset::Tiny { (64, 32) } else { (1024, 256) };
-        let last = self.vision().n_layer - 1;
+        let (n, n_pos_hidden) = if self.is_tiny() { (64, 32) } else { (1024, 256) };
+        let n_layer = self.vision().n_layer;
+        let (last, step) = if self == Preset::TinyDino { (n_layer, 2) } else { (n_layer - 1, 3) };
         RegionHparams {
-            taps: vec![last - 9, last - 6, last - 3, last],
+            taps: vec![last - 3 * step, last - 2 * step, last - step, last],
             image_tap: last,
             level_sizes: vec![128, 64, 32, 16],
             n_channels: n,
@@ -112,10 +125,28 @@ impl Preset {
     }
 }
 
+/// A tower of the same sizes with DINOv2's parts and constants.
+fn as_dino(clip: VisionHparams) -> VisionHparams {
+    VisionHparams {
+        ln_eps: 1e-6,
+        image_mean: IMAGENET_MEAN,
+        image_std: IMAGENET_STD,
+        gelu: Gelu::Erf,
+        pre_norm: false,
+        patch_bias: true,
+        layer_scale: true,
+        ..clip
+    }
+}
+
 /// Mean of each colour channel in OpenAI's models.
 pub const CLIP_MEAN: [f32; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
 /// Standard deviation of each colour channel in OpenAI's models.
 pub const CLIP_STD: [f32; 3] = [0.268_629_54, 0.261_302_6, 0.275_777_1];
+/// Mean of each colour channel in ImageNet, which DINOv2 goes by.
+pub const IMAGENET_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
+/// Standard deviation of each colour channel in ImageNet.
+pub const IMAGENET_STD: [f32; 3] = [0.229, 0.224, 0.225];
 
 impl fmt::Display for Preset {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -128,6 +159,6 @@ impl FromStr for Preset {
 
     fn from_str(s: &str) -> Result<Preset, String> {
         let known = Preset::ALL.into_iter().find(|p| p.name() == s);
-        known.ok_or_else(|| format!("unknown preset `{s}`: there are 7b, 13b and tiny"))
+        known.ok_or_else(|| format!("unknown preset `{s}`: there are 7b, 13b, tiny and tiny-dino"))
     }
 }

@@ -2,9 +2,11 @@
 
 mod llm;
 mod mmproj;
+mod vision;
 
 pub use llm::llm_specs;
 pub use mmproj::mmproj_specs;
+pub use vision::foreign_vision_tensors;
 
 /// A tensor of one of the two files.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,7 +45,7 @@ pub struct Source {
     /// Name there.
     pub name: String,
     /// Shape there, in PyTorch order (slowest first). Same elements in the same order as the
-    /// target, but 1x1 kernels have two more dimensions.
+    /// target, but there may be more dimensions of size one, as 1x1 kernels have.
     pub shape: Vec<u64>,
 }
 
@@ -52,7 +54,7 @@ pub struct Source {
 pub enum Checkpoint {
     /// Language model, image projector and region extractor.
     Language,
-    /// CLIP.
+    /// The vision tower: CLIP, or another of its kind.
     Clip,
     /// None: the converter makes the tensor up, for other programs; the runtime has no use for it.
     Generated,
@@ -79,7 +81,7 @@ pub enum Kind {
     /// Convolution kernel, ggml order [kw, kh, in, out]: f32 or f16. Rows of a kernel's width hold no
     /// blocks, and backends convolve with few other types.
     Conv,
-    /// Scale of a norm: f32.
+    /// Scale of a norm, or of what a block adds (LayerScale): f32.
     Norm,
     /// Bias: f32.
     Bias,
@@ -110,7 +112,7 @@ impl Kind {
 pub enum Part {
     /// Language model.
     Llm,
-    /// CLIP tower and image projector.
+    /// Vision tower and image projector.
     Vision,
     /// Region extractor.
     Region,

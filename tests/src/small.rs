@@ -148,6 +148,9 @@ fn vision() -> VisionHparams {
         image_std: [0.25; 3],
         projection_dim: 32,
         gelu: Gelu::Quick,
+        pre_norm: true,
+        patch_bias: false,
+        layer_scale: false,
     }
 }
 

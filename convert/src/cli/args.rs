@@ -35,7 +35,7 @@ pub enum Command {
 }
 
 /// Converts a checkpoint: writes OUT/NAME-TYPE.gguf (language model) and
-/// OUT/mmproj-NAME-TYPE.gguf (CLIP, image projector, region extractor).
+/// OUT/mmproj-NAME-TYPE.gguf (vision tower, image projector, region extractor).
 #[derive(FromArgs, Debug)]
 #[argh(
     subcommand,
@@ -50,7 +50,7 @@ pub struct Convert {
     /// files, and weights as safetensors or PyTorch .bin, whole or sharded
     #[argh(positional)]
     pub checkpoint: PathBuf,
-    /// directory of CLIP, full or vision half
+    /// directory of the vision tower: CLIP, full or vision half, or DINOv2
     #[argh(option, arg_name = "dir")]
     pub clip: PathBuf,
     /// directory of the LLaMA that the checkpoint is a delta of
@@ -65,7 +65,7 @@ pub struct Convert {
     /// type of the language model (default: q4_k_m)
     #[argh(option, arg_name = "type", default = "FileType::Q4KM")]
     pub llm: FileType,
-    /// type of CLIP and the image projector (default: f16)
+    /// type of the vision tower and the image projector (default: f16)
     #[argh(option, arg_name = "type", default = "FileType::F16")]
     pub vision: FileType,
     /// type of the region extractor (default: f16)
@@ -113,7 +113,7 @@ pub struct Verify {
     /// directory of the checkpoint, or of the delta
     #[argh(option, arg_name = "dir")]
     pub checkpoint: PathBuf,
-    /// directory of CLIP
+    /// directory of the vision tower
     #[argh(option, arg_name = "dir")]
     pub clip: PathBuf,
     /// directory of the base, if the checkpoint is a delta
@@ -132,7 +132,7 @@ pub struct Verify {
 #[derive(FromArgs, Debug)]
 #[argh(subcommand, name = "synth", example = "{command_name} --preset tiny --out /tmp/tiny")]
 pub struct Synth {
-    /// sizes: 7b (13 GB), 13b (26 GB) or tiny
+    /// sizes: 7b (13 GB), 13b (26 GB), tiny, or tiny-dino (with a tower like DINOv2)
     #[argh(option)]
     pub preset: Preset,
     /// directory for the two checkpoints

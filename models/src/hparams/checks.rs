@@ -63,6 +63,10 @@ impl<'a, K: KeyValues + ?Sized> Reader<'a, K> {
         if self.has(key) { self.text(key) } else { Ok(default.to_owned()) }
     }
 
+    pub fn bool_or(&self, key: &str, default: bool) -> Result<bool> {
+        if self.has(key) { self.bool(key) } else { Ok(default) }
+    }
+
     pub fn text_equal(&self, key: &str, wanted: &str) -> Result<()> {
         let got = self.text(key)?;
         require(key, &got, got == wanted, format!("`{wanted}`"))

@@ -1,4 +1,4 @@
-//! Hyper-parameters of the CLIP tower.
+//! Hyper-parameters of the vision tower: OpenAI's CLIP, OpenCLIP's variants of it, or DINOv2.
 
 use super::checks::{MAX_LAYERS, MAX_WIDTH, Reader, require};
 use super::{HparamsError, pair};
@@ -15,11 +15,11 @@ const MAX_GRID: u32 = 256;
 pub enum Gelu {
     /// z * sigmoid(1.702 z), OpenAI's models.
     Quick,
-    /// The exact one, with the error function.
+    /// The exact one, with the error function: OpenCLIP and DINOv2.
     Erf,
 }
 
-/// Sizes and constants of the CLIP tower.
+/// Sizes, constants and parts of the vision tower.
 #[derive(Clone, Debug, PartialEq)]
 pub struct VisionHparams {
     /// Width D.
@@ -44,6 +44,13 @@ pub struct VisionHparams {
     pub projection_dim: u32,
     /// Activation of the feed-forward part.
     pub gelu: Gelu,
+    /// Whether a norm stands before the first block, as in CLIP.
+    pub pre_norm: bool,
+    /// Whether the patch convolution has a bias, as in DINOv2.
+    pub patch_bias: bool,
+    /// Whether each channel of what attention and feed-forward part add is scaled (LayerScale), as
+    /// in DINOv2.
+    pub layer_scale: bool,
 }
 
 impl VisionHparams {
@@ -76,6 +83,9 @@ impl VisionHparams {
             pair(keys::VISION_PROJECTION_DIM, Value::U32(self.projection_dim)),
             pair(keys::VISION_IMAGE_MEAN, Value::F32s(self.image_mean.to_vec())),
             pair(keys::VISION_IMAGE_STD, Value::F32s(self.image_std.to_vec())),
+            pair(keys::VISION_PRE_NORM, Value::Bool(self.pre_norm)),
+            pair(keys::VISION_PATCH_BIAS, Value::Bool(self.patch_bias)),
+            pair(keys::VISION_LAYER_SCALE, Value::Bool(self.layer_scale)),
         ];
         // llama.cpp takes the quick GELU when the key is absent.
         if self.gelu == Gelu::Erf {
@@ -102,6 +112,10 @@ impl VisionHparams {
             image_std: read_rgb(r, keys::VISION_IMAGE_STD, 1e-6)?,
             projection_dim: r.u32_in(keys::VISION_PROJECTION_DIM, 1..=MAX_WIDTH)?,
             gelu: read_gelu(r)?,
+            // Files from before these keys are of CLIP.
+            pre_norm: r.bool_or(keys::VISION_PRE_NORM, true)?,
+            patch_bias: r.bool_or(keys::VISION_PATCH_BIAS, false)?,
+            layer_scale: r.bool_or(keys::VISION_LAYER_SCALE, false)?,
         })
     }
 }
@@ -116,10 +130,7 @@ fn read_grid<K: KeyValues + ?Sized>(r: &Reader<K>) -> Result<(u32, u32), Hparams
 }
 
 fn read_gelu<K: KeyValues + ?Sized>(r: &Reader<K>) -> Result<Gelu, HparamsError> {
-    if r.has(keys::CLIP_USE_GELU) && r.bool(keys::CLIP_USE_GELU)? {
-        return Ok(Gelu::Erf);
-    }
-    Ok(Gelu::Quick)
+    Ok(if r.bool_or(keys::CLIP_USE_GELU, false)? { Gelu::Erf } else { Gelu::Quick })
 }
 
 /// Three finite values, one a colour, none below `min`.

@@ -1,7 +1,8 @@
-//! Tensors of the mmproj file: CLIP tower, image projector, region extractor.
+//! Tensors of the mmproj file: vision tower, image projector, region extractor.
 
+use super::vision::vision_specs;
 use super::{Builder, Checkpoint, Kind, Part, TensorSpec};
-use crate::hparams::{MmprojHparams, RegionHparams, VisionHparams};
+use crate::hparams::{MmprojHparams, RegionHparams};
 use crate::names::{self, gguf, hf};
 
 /// Side of every spatial kernel of the region extractor.
@@ -30,36 +31,6 @@ fn second_projector_layer(n: u32) -> Vec<TensorSpec> {
     b.tensor(Kind::Identity, &weight, names::generated::IDENTITY, &[n, n]);
     b.tensor(Kind::Bias, &bias, names::generated::ZEROS, &[n]);
     b.specs
-}
-
-fn vision_specs(h: &VisionHparams) -> Vec<TensorSpec> {
-    let (n, p) = (h.n_embd, h.patch_size);
-    let mut b = Builder::new(Checkpoint::Clip, Part::Vision);
-    b.tensor(Kind::Table, gguf::CLASS_EMBD, hf::CLASS_EMBEDDING, &[n]);
-    b.weight(Kind::Conv, gguf::PATCH_EMBD, hf::PATCH_EMBEDDING, &[p, p, 3, n]);
-    let table = [n, h.n_positions()];
-    b.weight(Kind::Table, gguf::POSITION_EMBD, hf::POSITION_EMBEDDING, &table);
-    b.norm(gguf::PRE_LN, hf::PRE_LAYRNORM, n);
-    for il in 0..h.n_layer {
-        vision_block(&mut b, h, il);
-    }
-    b.specs
-}
-
-fn vision_block(b: &mut Builder, h: &VisionHparams, il: u32) {
-    use gguf::vision as to;
-    use hf::vision as from;
-    let (n, n_ff) = (h.n_embd, h.n_ff);
-    let name = |part| gguf::vision_block(il, part);
-    let source = |part| hf::vision_layer(il, part);
-    b.norm(&name(to::LN1), &source(from::LAYER_NORM1), n);
-    b.linear(&name(to::ATTN_Q), &source(from::Q_PROJ), n, n);
-    b.linear(&name(to::ATTN_K), &source(from::K_PROJ), n, n);
-    b.linear(&name(to::ATTN_V), &source(from::V_PROJ), n, n);
-    b.linear(&name(to::ATTN_OUT), &source(from::OUT_PROJ), n, n);
-    b.norm(&name(to::LN2), &source(from::LAYER_NORM2), n);
-    b.linear(&name(to::FFN_UP), &source(from::FC1), n, n_ff);
-    b.linear(&name(to::FFN_DOWN), &source(from::FC2), n_ff, n);
 }
 
 fn region_specs(h: &RegionHparams, n_embd: u32) -> Vec<TensorSpec> {

@@ -1,9 +1,12 @@
 //! The small files of a checkpoint: configuration of both models and of the tokenizer.
 
 use super::tokenizer;
-use crate::hparams::{Gelu, LlmHparams, MmprojHparams};
+use crate::hparams::{Gelu, LlmHparams, MmprojHparams, VisionHparams};
 use crate::presets::Preset;
 use serde_json::{Map, Value, json};
+
+/// Distance of the original's levels in hidden states.
+const LEVEL_STEP: u32 = 3;
 
 /// File names and contents beside the weights of the language checkpoint.
 pub fn language_files(preset: Preset) -> Vec<(&'static str, Vec<u8>)> {
@@ -16,10 +19,10 @@ pub fn language_files(preset: Preset) -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-/// File names and contents beside the weights of the CLIP checkpoint.
+/// File names and contents beside the weights of the vision tower's checkpoint.
 pub fn clip_files(preset: Preset) -> Vec<(&'static str, Vec<u8>)> {
-    let config = clip_config(&preset.mmproj());
     let h = preset.mmproj().vision;
+    let config = if h.layer_scale { dinov2_config(&h) } else { clip_config(&h) };
     let preprocessor = json!({
         "crop_size": h.image_size,
         "do_center_crop": true,
@@ -46,7 +49,7 @@ fn exact(v: f32) -> f64 {
 }
 
 fn language_config(h: &LlmHparams, mm: &MmprojHparams) -> Value {
-    json!({
+    let mut config = json!({
         "architectures": ["SPILlavaMPTForCausalLM"],
         "hidden_act": "silu",
         "hidden_size": h.n_embd,
@@ -64,11 +67,17 @@ fn language_config(h: &LlmHparams, mm: &MmprojHparams) -> Value {
         "torch_dtype": "float16",
         "use_mm_proj": true,
         "vocab_size": h.n_vocab,
-    })
+    });
+    // The published configuration has no such field, and the original's constant holds.
+    if let [.., a, b] = mm.region.taps[..]
+        && b - a != LEVEL_STEP
+    {
+        config["mm_vision_level_step"] = json!(b - a);
+    }
+    config
 }
 
-fn clip_config(mm: &MmprojHparams) -> Value {
-    let h = &mm.vision;
+fn clip_config(h: &VisionHparams) -> Value {
     json!({
         "architectures": ["CLIPVisionModel"],
         "hidden_act": if h.gelu == Gelu::Quick { "quick_gelu" } else { "gelu" },
@@ -81,6 +90,25 @@ fn clip_config(mm: &MmprojHparams) -> Value {
         "num_channels": 3,
         "num_hidden_layers": h.n_layer,
         "patch_size": h.patch_size,
+    })
+}
+
+fn dinov2_config(h: &VisionHparams) -> Value {
+    json!({
+        "architectures": ["Dinov2Model"],
+        "hidden_act": "gelu",
+        "hidden_size": h.n_embd,
+        "image_size": h.image_size,
+        "layer_norm_eps": exact(h.ln_eps),
+        "layerscale_value": 1.0,
+        "mlp_ratio": h.n_ff / h.n_embd,
+        "model_type": "dinov2",
+        "num_attention_heads": h.n_head,
+        "num_channels": 3,
+        "num_hidden_layers": h.n_layer,
+        "patch_size": h.patch_size,
+        "qkv_bias": true,
+        "use_swiglu_ffn": false,
     })
 }
 

@@ -9,7 +9,7 @@ use ggml_ext::{Backend, DType};
 use gpt4roi_models::hparams::MmprojHparams;
 use gpt4roi_models::keys;
 use gpt4roi_models::names::gguf::vision_block;
-use gpt4roi_models::specs::{Checkpoint, TensorSpec, mmproj_specs};
+use gpt4roi_models::specs::{Checkpoint, TensorSpec, foreign_vision_tensors, mmproj_specs};
 use gpt4roi_models::{KeyValues, Value};
 use std::path::Path;
 use std::sync::Arc;
@@ -35,6 +35,7 @@ pub(crate) fn open_mmproj(
         return Err(bad(&gguf, reason));
     }
     let hparams = MmprojHparams::from_kv(&meta).map_err(|e| bad(&gguf, e))?;
+    refuse_foreign(&gguf, &hparams)?;
     let mut stored = Vec::new();
     let mut types = Vec::new();
     for spec in mmproj_specs(&hparams).iter().filter(|s| is_needed(s, &hparams)) {
@@ -52,6 +53,20 @@ pub(crate) fn open_mmproj(
     }
     let weights = Arc::new(TensorSet::load(path, gguf.map(), &stored, backend, residence)?);
     Ok(MmprojFile { hparams, weights, types })
+}
+
+/// Fails if the file holds tensors of another tower than its keys describe.
+fn refuse_foreign(gguf: &Gguf, hp: &MmprojHparams) -> Result<()> {
+    match foreign_vision_tensors(&hp.vision).iter().find(|name| gguf.tensor(name).is_some()) {
+        None => Ok(()),
+        Some(name) => {
+            let reason = format!(
+                "tensor `{name}` belongs to another vision tower than the keys describe; convert the \
+                 checkpoint again"
+            );
+            Err(bad(gguf, reason))
+        }
+    }
 }
 
 /// Blocks above the last hidden state that anybody reads stay on the disk, and so does what the file

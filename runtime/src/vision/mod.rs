@@ -1,7 +1,8 @@
-//! Pixels to hidden states: the CLIP tower and the image projector.
+//! Pixels to hidden states: the vision tower and the image projector.
 //!
-//! Block `k` makes hidden state `k`; state 0 is the embedding after the first norm. Blocks beyond
-//! the last state that anybody reads are not run, and the tower's final norm is never applied.
+//! Block `k` makes hidden state `k`; state 0 is the embedding, after the first norm if there is
+//! one. Blocks beyond the last state that anybody reads are not run, and the tower's final norm is
+//! never applied.
 
 mod encoder;
 
