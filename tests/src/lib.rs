@@ -4,6 +4,7 @@
 //! Everything here is for tests and panics when something does not work.
 #![forbid(unsafe_code)]
 
+pub mod dino;
 pub mod goldens;
 pub mod kv;
 pub mod mutate;

@@ -10,3 +10,4 @@ mod memory;
 mod repository;
 mod robustness;
 mod shapes;
+mod towers;

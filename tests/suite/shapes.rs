@@ -2,6 +2,7 @@
 
 use ggml_ext::DType;
 use gpt4roi::{Engine, EngineOptions, PixelBox, Request};
+use gpt4roi_models::Gelu;
 use gpt4roi_tests::pictures::picture;
 use gpt4roi_tests::small::Small;
 use gpt4roi_tests::{drawn, scratch};
@@ -85,10 +86,14 @@ fn the_image_may_be_read_from_another_block_than_the_coarsest_level() {
 #[test]
 fn constants_are_read_from_the_file() {
     type Change = fn(&mut Small);
-    let changes: [(&str, Change); 8] = [
+    let changes: [(&str, Change); 12] = [
         ("mean", |s| s.mmproj.vision.image_mean = [5.0, -9.0, 3.0]),
         ("deviation", |s| s.mmproj.vision.image_std = [3.0, 0.01, 1.0]),
         ("layer norm", |s| s.mmproj.vision.ln_eps = 1.0),
+        ("GELU", |s| s.mmproj.vision.gelu = Gelu::Erf),
+        ("pre-norm", |s| s.mmproj.vision.pre_norm = false),
+        ("patch bias", |s| s.mmproj.vision.patch_bias = true),
+        ("layer scale", |s| s.mmproj.vision.layer_scale = true),
         ("group norm", |s| s.mmproj.region.gn_eps = 1.0),
         ("groups", |s| s.mmproj.region.gn_groups = 1),
         ("samples", |s| s.mmproj.region.roi_sampling_ratio = 1),

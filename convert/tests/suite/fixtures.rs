@@ -14,8 +14,13 @@ pub struct Tiny {
 
 impl Tiny {
     pub fn new() -> Tiny {
+        Tiny::of(Preset::Tiny)
+    }
+
+    /// The same of another preset.
+    pub fn of(preset: Preset) -> Tiny {
         let dir = TempDir::new().unwrap();
-        synth::write(Preset::Tiny, 1, dir.path(), &Quiet::default()).unwrap();
+        synth::write(preset, 1, dir.path(), &Quiet::default()).unwrap();
         Tiny { dir }
     }
 
@@ -50,16 +55,25 @@ impl Tiny {
 
     /// Changes the language checkpoint's weights.
     pub fn edit_weights(&self, edit: impl FnOnce(&mut Weights)) {
-        let path = self.checkpoint().join("model.safetensors");
-        let mut weights = Weights::read(&path);
-        edit(&mut weights);
-        weights.write(&path);
+        edit_weights(&self.checkpoint(), edit);
+    }
+
+    /// Changes the vision tower's weights.
+    pub fn edit_tower(&self, edit: impl FnOnce(&mut Weights)) {
+        edit_weights(&self.clip(), edit);
     }
 
     /// Changes a JSON file of the language checkpoint.
     pub fn edit_json(&self, name: &str, edit: impl FnOnce(&mut Value)) {
         edit_json(&self.checkpoint().join(name), edit);
     }
+}
+
+fn edit_weights(dir: &Path, edit: impl FnOnce(&mut Weights)) {
+    let path = dir.join("model.safetensors");
+    let mut weights = Weights::read(&path);
+    edit(&mut weights);
+    weights.write(&path);
 }
 
 pub fn edit_json(path: &Path, edit: impl FnOnce(&mut Value)) {

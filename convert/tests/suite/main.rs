@@ -8,3 +8,4 @@ mod goldens;
 mod llama_cpp;
 mod pytorch;
 mod synthetic;
+mod towers;

@@ -41,11 +41,17 @@ fn assert_is_identity_or_zero(file: &Gguf, spec: &TensorSpec) {
 
 #[test]
 fn f32_files_hold_exactly_the_source() {
-    let tiny = Tiny::new();
+    for preset in [Preset::Tiny, Preset::TinyDino] {
+        holds_exactly_the_source(preset);
+    }
+}
+
+fn holds_exactly_the_source(preset: Preset) {
+    let tiny = Tiny::of(preset);
     let files = convert(&tiny.options(FileType::F32)).unwrap();
     let mut sources =
         [tiny.checkpoint(), tiny.clip()].map(|d| Weights::read(&d.join("model.safetensors")));
-    let specs = [llm_specs(&Preset::Tiny.llm()), mmproj_specs(&Preset::Tiny.mmproj())];
+    let specs = [llm_specs(&preset.llm()), mmproj_specs(&preset.mmproj())];
     for (file, specs) in files.iter().zip(&specs) {
         assert_eq!(file.tensors().len(), specs.len());
         let (made_up, converted): (Vec<_>, Vec<_>) =
@@ -97,10 +103,12 @@ impl gpt4roi_models::KeyValues for Keys<'_> {
 
 #[test]
 fn the_mmproj_file_describes_the_preset() {
-    let tiny = Tiny::new();
-    let [_, mmproj] = convert(&tiny.options(FileType::F16)).unwrap();
-    let h = MmprojHparams::from_kv(&Keys(&mmproj)).unwrap();
-    assert_eq!(h, MmprojHparams { name: "m".into(), ..Preset::Tiny.mmproj() });
+    for preset in [Preset::Tiny, Preset::TinyDino] {
+        let tiny = Tiny::of(preset);
+        let [_, mmproj] = convert(&tiny.options(FileType::F16)).unwrap();
+        let h = MmprojHparams::from_kv(&Keys(&mmproj)).unwrap();
+        assert_eq!(h, MmprojHparams { name: "m".into(), ..preset.mmproj() });
+    }
 }
 
 #[test]
