@@ -18,14 +18,16 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors.torch import save_file
+from torch.nn import functional as F
 
 DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
 ADDED = ["[PAD]", "<im_patch>", "<bbox>", "<point>", "<im_start>", "<im_end>"]
 VISION = {"hidden": 64, "layers": 12, "heads": 2, "ffn": 256, "ln_eps": 1e-5, "image_size": 224,
-          "patch_size": 14, "full": False}
+          "patch_size": 14, "full": False, "style": "clip"}
 REGION = {"dim": 64, "mid": 48, "pos_hidden": 64, "num_fuse": 5}
 LANGUAGE = {"hidden": 64, "layers": 2, "heads": 2, "kv_heads": None, "ffn": 172, "vocab": None}
 TOKENIZER = {"added": ADDED, "bos": "<s>", "eos": "</s>", "plain": False, "where": "added_tokens"}
+IMAGENET = {"image_mean": (0.485, 0.456, 0.406), "image_std": (0.229, 0.224, 0.225)}
 STORAGE = {"dtype": "fp16", "format": "safetensors", "shards": 1}
 
 
@@ -71,6 +73,48 @@ def vision_weights(r, v):
     if v["full"]:
         text_tower(r, out, d)
     return out
+
+
+def dinov2_weights(r, v):
+    d, out, patch = v["hidden"], {}, v["patch_size"]
+    out["embeddings.cls_token"] = r.normal(1, 1, d, std=0.5)
+    out["embeddings.mask_token"] = r.normal(1, d)
+    out["embeddings.position_embeddings"] = r.normal(1, (v["image_size"] // patch) ** 2 + 1, d, std=0.3)
+    r.layer(out, "embeddings.patch_embeddings.projection", d, 3, patch, patch)
+    r.norm(out, "layernorm", d)
+    for i in range(v["layers"]):
+        q = f"encoder.layer.{i}."
+        for name in ("norm1", "norm2"):
+            r.norm(out, q + name, d)
+        for name in ("query", "key", "value"):
+            r.layer(out, f"{q}attention.attention.{name}", d, d)
+        r.layer(out, q + "attention.output.dense", d, d)
+        r.layer(out, q + "mlp.fc1", v["ffn"], d)
+        r.layer(out, q + "mlp.fc2", d, v["ffn"])
+        for name in ("layer_scale1", "layer_scale2"):
+            out[f"{q}{name}.lambda1"] = 0.5 + r.normal(d, std=0.3)
+    return out
+
+
+def dinov2_tower(w, cfg, pixels):
+    """All hidden states of DINOv2, `[1, 1 + patches, d]` each; 0 is the embedding."""
+    eps, heads = cfg.vision_ln_eps, cfg.vision_heads
+    norm = lambda x, n: F.layer_norm(x, x.shape[-1:], w[n + ".weight"], w[n + ".bias"], eps)
+    linear = lambda x, n: F.linear(x, w[n + ".weight"], w[n + ".bias"])
+    patch = "embeddings.patch_embeddings.projection"
+    x = F.conv2d(pixels, w[patch + ".weight"], w[patch + ".bias"], stride=cfg.patch_size)
+    x = torch.cat([w["embeddings.cls_token"], x.flatten(2).transpose(1, 2)], 1)
+    states = [x + w["embeddings.position_embeddings"]]
+    split = lambda x: x.unflatten(-1, (heads, -1)).transpose(1, 2)
+    for i in range(cfg.vision_layers):
+        x, q = states[-1], f"encoder.layer.{i}."
+        h = norm(x, q + "norm1")
+        parts = [split(linear(h, f"{q}attention.attention.{n}")) for n in ("query", "key", "value")]
+        h = F.scaled_dot_product_attention(*parts).transpose(1, 2).flatten(2)
+        x = x + w[q + "layer_scale1.lambda1"] * linear(h, q + "attention.output.dense")
+        h = F.gelu(linear(norm(x, q + "norm2"), q + "mlp.fc1"))
+        states.append(x + w[q + "layer_scale2.lambda1"] * linear(h, q + "mlp.fc2"))
+    return states
 
 
 def text_tower(r, out, d):
@@ -141,6 +185,17 @@ def write_json(path, value, **kw):
     path.write_text(json.dumps(value, indent=1, **kw))
 
 
+def write_dinov2_config(directory, v):
+    ratio = v["ffn"] / v["hidden"]
+    config = {"hidden_act": "gelu", "hidden_size": v["hidden"], "image_size": v["image_size"],
+              "layer_norm_eps": v["ln_eps"], "layerscale_value": 1.0, "mlp_ratio": ratio,
+              "model_type": "dinov2", "num_attention_heads": v["heads"],
+              "num_hidden_layers": v["layers"], "patch_size": v["patch_size"],
+              "use_swiglu_ffn": False, "intermediate_size": v["ffn"]}
+    write_json(directory / "config.json", config)
+    write_json(directory / "preprocessor_config.json", IMAGENET)
+
+
 def write_clip_config(directory, v):
     config = {"hidden_act": "quick_gelu", "hidden_size": v["hidden"], "image_size": v["image_size"],
               "intermediate_size": v["ffn"], "layer_norm_eps": v["ln_eps"],
@@ -207,14 +262,15 @@ def make_model(case, out, base):
     n_pieces = sentencepiece.SentencePieceProcessor(str(checkpoint / "tokenizer.model")).vocab_size()
     c["vocab"] = c["vocab"] or n_pieces + len(t["added"])
     added = write_tokenizer(checkpoint, t, n_pieces)
-    write_clip_config(clip, v)
+    (write_dinov2_config if v["style"] == "dinov2" else write_clip_config)(clip, v)
     write_language_config(checkpoint, c, v["hidden"], case.get("config", {}))
     weights = language_weights(r, c, v["hidden"])
     weights.update(region_weights(r, g, v["hidden"], c["hidden"]))
     if case.get("inv_freq"):
         weights["model.layers.0.self_attn.rotary_emb.inv_freq"] = r.normal(16)
     save_weights(checkpoint, weights, **fill("storage", STORAGE))
-    save_weights(clip, vision_weights(r, v), **fill("clip_storage", STORAGE))
+    vision = dinov2_weights(r, v) if v["style"] == "dinov2" else vision_weights(r, v)
+    save_weights(clip, vision, **fill("clip_storage", STORAGE))
     if t["where"] == "tokenizer_config":
         return lambda: move_added_tokens(checkpoint, added)
     return lambda: None
@@ -276,11 +332,22 @@ def golden_round(question, dialogue, tokenizer, trace):
             "top5": [[int(i), float(x)] for x, i in zip(*top)]}
 
 
+def teach_dinov2(ref, clip):
+    """Gives the reference, which knows CLIP alone, the tower in `clip` and its constants."""
+    w = {k: x.float() for k, x in ref.load_tensors(str(clip)).items()}
+    ref.vision_tower = lambda cfg, _, pixels: dinov2_tower(w, cfg, pixels)
+    ref.CLIP_MEAN, ref.CLIP_STD = IMAGENET["image_mean"], IMAGENET["image_std"]
+
+
 def run(ref, out, image, questions):
     """Runs the reference and writes `golden.json` and `golden.safetensors`."""
     from PIL import Image
 
+    read = lambda part: json.loads((out / part / "config.json").read_text())
+    if read("clip").get("model_type") == "dinov2":
+        teach_dinov2(ref, out / "clip")
     cfg, weights, tokenizer = ref.load_model(str(out / "checkpoint"), str(out / "clip"))
+    cfg.level_step = read("checkpoint").get("mm_vision_level_step", 3)
     picture, dialogue = Image.open(out / image), ref.Dialogue()
     tensors, rounds = {}, []
     for i, question in enumerate(questions):
