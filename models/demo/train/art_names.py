@@ -22,6 +22,7 @@ FXEMOJI = {
 
 # The same for the set streamline.
 STREAMLINE = {
+    "1f3a1": "", "1f308": "", "1f3f0": "",
     "1f431": "", "1f436": "", "1f411": "ewe1 ewe2", "1f462": "womansboot", "1f48d": "ring1 ring2",
     "1f3c8": "americanfootball", "1f3af": "directhit", "2744": "snowflake", "1f34a": "tangerine",
 }

@@ -123,7 +123,7 @@ def _mild(rng: np.random.Generator, sprite: np.ndarray, longest: float) -> Image
 def _strong(rng: np.random.Generator, sprite: np.ndarray, edges: np.ndarray | None, longest: float) -> Image.Image:
     """`edges` where the drawing is to get an outline."""
     if edges is not None:
-        sprite = warp.outlined(rng, sprite, edges)
+        sprite = warp.outlined(rng, sprite, edges, longest)
     image = warp.scaled(sprite, longest, stretch=float(np.exp(rng.normal(0, 0.12))))
     if rng.random() < 0.3:
         image = warp.bent(rng, image, rng.uniform(0.02, 0.07))

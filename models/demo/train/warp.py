@@ -56,26 +56,33 @@ def inner_edges(sprite: np.ndarray) -> np.ndarray:
     return np.clip(strength * 4, 0, 255).astype(np.uint8)
 
 
-def outlined(rng: np.random.Generator, sprite: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """A dark stroke around the drawing and, mostly, along its inner edges, as in comics."""
-    width = int(rng.choice([3, 5, 5, 7, 7, 9]))  # at full sprite size; odd
-    pad = width
+def _grown(mask: Image.Image, radius: float) -> Image.Image:
+    """A mask made larger by about `radius` pixels, with soft edges."""
+    return mask.filter(ImageFilter.BoxBlur(radius)).point([min(255, 5 * v) for v in range(256)])
+
+
+def outlined(rng: np.random.Generator, sprite: np.ndarray, edges: np.ndarray, longest: float) -> np.ndarray:
+    """A dark stroke around the drawing and, mostly, along its inner edges, as in comics; for an object that will be
+    `longest` pixels large."""
+    share = min(1.0, max(48.0, 1.3 * longest) / max(sprite.shape[:2]))
+    if share < 0.9:
+        size = max(8, round(sprite.shape[1] * share)), max(8, round(sprite.shape[0] * share))
+        sprite = np.asarray(Image.fromarray(sprite).resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0))
+        edges = np.asarray(Image.fromarray(edges).resize(size, Image.Resampling.BILINEAR))
+    radius = rng.uniform(0.006, 0.022) * max(sprite.shape[:2])  # half a stroke: outside, and as much inside
+    pad = int(2 * radius) + 2
     alpha = Image.fromarray(np.pad(sprite[..., 3], pad))
-    outer = alpha.filter(ImageFilter.MaxFilter(width))
-    inner = alpha.filter(ImageFilter.MinFilter(3)) if width > 3 else alpha
-    stroke = ImageChops.subtract(outer, inner)
+    outer = _grown(alpha, 1.3 * radius)
+    stroke = ImageChops.multiply(outer, _grown(ImageChops.invert(alpha), radius))
     if rng.random() < 0.7:
-        lines = (np.pad(edges, pad) > int(rng.integers(50, 130))).astype(np.uint8) * 255
-        lines = Image.fromarray(lines)
-        if width >= 7:
-            lines = lines.filter(ImageFilter.MaxFilter(3))
-        stroke = ImageChops.lighter(stroke, lines.filter(ImageFilter.GaussianBlur(0.7)))
-    ink = rng.uniform(0, 45) + rng.uniform(-10, 10, 3)
-    share = np.asarray(stroke, np.float32)[..., None] / 255 * rng.uniform(0.8, 1.0)
-    body = np.pad(sprite, ((pad, pad), (pad, pad), (0, 0))).astype(np.float32)
-    rgb = np.where(body[..., 3:] > 0, body[..., :3], np.clip(ink, 0, 255))
-    rgb = rgb * (1 - share) + np.clip(ink, 0, 255) * share
-    alpha = np.maximum(body[..., 3], np.asarray(outer, np.float32) * (share[..., 0] > 0))
+        lines = Image.fromarray(np.pad(edges, pad)).point([255 * (v > 90) for v in range(256)])
+        stroke = ImageChops.lighter(stroke, _grown(lines, 0.4 * radius))
+    ink = np.clip(rng.uniform(0, 45) + rng.uniform(-10, 10, 3), 0, 255)
+    share_of_ink = np.asarray(stroke, np.float32)[..., None] * np.float32(rng.uniform(0.8, 1.0) / 255)
+    body = np.pad(sprite, ((pad, pad), (pad, pad), (0, 0)))
+    rgb = np.where(body[..., 3:] > 0, body[..., :3], ink)
+    rgb = rgb + (ink - rgb) * share_of_ink
+    alpha = np.maximum(body[..., 3], np.asarray(outer))
     return np.concatenate([rgb, alpha[..., None]], -1).astype(np.uint8)
 
 
