@@ -23,7 +23,7 @@ HELD_OUT_SHARE = 0.1
 # package -> (licence as the package states it, folder, pictures). Pictures that are mostly one object of the concept
 # table are left out.
 PACKAGES: dict[str, tuple[str, str, str]] = {
-    "gnome-backgrounds": ("CC-BY-SA-3.0", "usr/share/backgrounds/gnome", """
+    "gnome-backgrounds": ("CC-BY-SA-3.0, CC-BY-SA-2.0, CC-BY-2.0", "usr/share/backgrounds/gnome", """
         pixels-l.webp adwaita-l.webp truchet-l.webp licorice-l.webp
         wood-l.webp truchet-d.webp grid-l.webp symbolic-l.webp"""),
     "lomiri-wallpapers-16.04": ("CC-BY-4.0, CC-BY-SA-3.0, CC-BY-SA-4.0, CC0-1.0", "usr/share/backgrounds", """
@@ -41,7 +41,8 @@ PACKAGES: dict[str, tuple[str, str, str]] = {
         nature/Storm.jpg nature/GreenMeadow.jpg nature/RainDrops.jpg nature/Blinds.jpg nature/FreshFlower.jpg"""),
     "opencv-doc": ("Apache-2.0, BSD-3-Clause", "usr/share/doc/opencv-doc/examples", """
         alphamat/input_images/plant.jpg data/leuvenA.jpg data/aloeL.jpg
-        data/board.jpg data/starry_night.jpg data/rubberwhale1.png data/graf1.png data/aero1.jpg data/building.jpg data/stuff.jpg data/home.jpg data/imageTextN.png"""),
+        data/board.jpg data/starry_night.jpg data/rubberwhale1.png data/graf1.png data/aero1.jpg
+        data/building.jpg data/stuff.jpg data/home.jpg data/imageTextN.png"""),
     "plasma-workspace-wallpapers": ("LGPL-3, CC-BY-SA-4.0; package GPL-2+", "usr/share/wallpapers", """
         Altai/contents/images/5120x2880.png IceCold/contents/images/5120x2880.png Flow/contents/images/5120x2880.jpg
         Kay/contents/images/5120x2880.png Opal/contents/images/3840x2160.png
@@ -77,7 +78,8 @@ def sources() -> list[tuple[str, str, Path]]:
 
 
 def _stored() -> Path:
-    key = hashlib.sha256(repr(PACKAGES).encode() + bytes([SHORTEST % 251])).hexdigest()[:12]
+    wanted = [(package, folder, names.split()) for package, (_, folder, names) in PACKAGES.items()]
+    key = hashlib.sha256(repr((wanted, SHORTEST)).encode()).hexdigest()[:12]
     return art_dir() / "sprites" / f"backgrounds-{key}.npz"
 
 

@@ -38,7 +38,7 @@ class Package:
     @property
     def root(self) -> str:
         """Where it lies under ART."""
-        return {"npm": f"npm/node_modules/{self.name}", "pip": f"wheels/{self.name}", "apt": f"apt/x/{self.name}"}[self.manager]
+        return {"npm": "npm/node_modules/", "pip": "wheels/", "apt": "apt/x/"}[self.manager] + self.name
 
     def __str__(self) -> str:
         return f"{self.manager} {self.name} {self.version}"

@@ -78,7 +78,8 @@ def _pool(split: str) -> tuple[dict[int, list[tuple[str, int]]], tuple[int, ...]
     """Drawings (set, number) by concept, and the concepts there are."""
     if split not in SPLITS:
         raise ValueError(f"no split {split!r}; there are {', '.join(SPLITS)}")
-    sets = art.for_training() if _ROLE[split] == art.TRAIN else {s.name: art.load(s.name) for s in art.for_role(_ROLE[split])}
+    role = _ROLE[split]
+    sets = art.for_training() if role == art.TRAIN else {s.name: art.load(s.name) for s in art.for_role(role)}
     drawings: dict[int, list[tuple[str, int]]] = {}
     for name, by_concept in sets.items():
         for concept, sprites in by_concept.items():
@@ -197,8 +198,8 @@ class _Canvas:
         blur = rng.uniform(1, 5)
         shadow = Image.new("L", (SIDE, SIDE))
         shadow.paste(Image.fromarray(rgba[..., 3]), (x + dx, y + dy))
-        dark = np.asarray(shadow.filter(ImageFilter.BoxBlur(blur)), np.float32) * np.float32(rng.uniform(0.2, 0.6) / 255)
-        self.pixels *= 1 - dark[..., None]
+        dark = np.asarray(shadow.filter(ImageFilter.BoxBlur(blur)), np.float32) / 255
+        self.pixels *= 1 - dark[..., None] * np.float32(rng.uniform(0.2, 0.6))
 
     def paste(self, rgba: np.ndarray, mask: np.ndarray, x: int, y: int) -> None:
         height, width = mask.shape

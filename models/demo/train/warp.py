@@ -134,6 +134,6 @@ def strong_colour(rng: np.random.Generator, rgb: np.ndarray) -> np.ndarray:
 def flattened(rng: np.random.Generator, image: Image.Image) -> Image.Image:
     """A few flat colours, as in flat design."""
     alpha = image.getchannel("A")
-    flat = image.convert("RGB").quantize(int(rng.integers(4, 9)), Image.Quantize.FASTOCTREE, dither=0).convert("RGBA")
+    flat = image.convert("RGB").quantize(int(rng.integers(5, 10)), Image.Quantize.MEDIANCUT, dither=0).convert("RGBA")
     flat.putalpha(alpha)
     return flat
