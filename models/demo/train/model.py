@@ -1,0 +1,297 @@
+"""The demo model in PyTorch, with the tensor names of a published checkpoint.
+
+Everything but the vision tower (tower.py): pyramid, RoIAlign, region vectors, image projector and a
+small LLaMA that runs many dialogues behind shared prefixes (packing.py).
+"""
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+N_SAMPLES = 2  # RoIAlign's samples on a side of a bin
+
+
+@dataclass
+class Config:
+    vision_width: int = 384
+    grid: int = 16
+    n_levels: int = 4
+    n_channels: int = 64
+    n_fuse: int = 5
+    n_mid: int = 256
+    n_pos_hidden: int = 64
+    roi: int = 14
+    hidden: int = 256
+    layers: int = 6
+    heads: int = 4
+    ffn: int = 768
+    vocab: int = 0
+
+    @property
+    def sides(self):
+        """Sides of the levels' maps, finest first."""
+        return [self.grid << k for k in reversed(range(self.n_levels))]
+
+
+def resize(x, side):
+    if x.shape[-1] == side:
+        return x
+    return F.interpolate(x, size=(side, side), mode="bilinear", align_corners=True)
+
+
+class FuseConv(nn.Module):
+    def __init__(self, c):
+        super().__init__()
+        self.conv = nn.Conv2d(c, c, 3, padding=1, bias=False)
+        self.gn = nn.GroupNorm(64, c)
+
+    def forward(self, x):
+        return F.relu(self.gn(self.conv(x)))
+
+
+class Fuse(nn.Module):
+    """Tapped maps to the fused pyramid."""
+
+    def __init__(self, cfg):
+        super().__init__()
+        self.cfg = cfg
+        self.input_conv = nn.ModuleList(
+            nn.Conv2d(cfg.vision_width + 2, cfg.n_channels, 1) for _ in range(cfg.n_levels))
+        self.fuse_convs = nn.ModuleList(FuseConv(cfg.n_channels) for _ in range(cfg.n_fuse))
+
+    def forward(self, maps):
+        """Four [B, D, 16, 16] -> four [B, C, side, side], finest first."""
+        axis = torch.linspace(-1, 1, self.cfg.grid)
+        x, y = axis[None, :].expand(len(axis), -1), axis[:, None].expand(-1, len(axis))
+        coords = torch.stack([x, y])[None].expand(maps[0].shape[0], -1, -1, -1)
+        # The 1x1 convolution commutes with the upsampling, coordinates included.
+        levels = [resize(conv(torch.cat([m, coords], 1)).float(), side)
+                  for conv, m, side in zip(self.input_conv, maps, self.cfg.sides)]
+        for conv in self.fuse_convs:
+            levels = [conv(x) for x in self.shuffle(levels)]
+        return levels
+
+    def shuffle(self, levels):
+        """Every level takes a quarter of its channels from each neighbour."""
+        c, last = levels[0].shape[1], len(levels) - 1
+        q, out = c // 4, []
+        for i, own in enumerate(levels):
+            coarse = resize(levels[min(i + 1, last)][:, c - q:], own.shape[-1])
+            fine = resize(levels[max(i - 1, 0)][:, c - 2 * q:c - q], own.shape[-1])
+            out.append(torch.cat([own[:, :c - 2 * q], coarse, fine], 1))
+        return out
+
+
+def interpolation(lo, hi, side, bins):
+    """RoIAlign along one axis as a matrix: [n, bins, side] from box borders [n], as fractions."""
+    start, step = lo * side - 0.5, (hi - lo) * side / bins / N_SAMPLES
+    p = start[:, None] + (torch.arange(bins * N_SAMPLES) + 0.5) * step[:, None]
+    weight = ((p >= -1) & (p <= side)).float()
+    p = p.clamp(min=0)
+    first = p.floor().clamp(max=side - 1)
+    frac = torch.where(first >= side - 1, torch.zeros_like(p), p - first)
+    second = (first + 1).clamp(max=side - 1)
+    m = torch.zeros(*p.shape, side)
+    m.scatter_add_(2, first.long()[..., None], (weight * (1 - frac))[..., None])
+    m.scatter_add_(2, second.long()[..., None], (weight * frac)[..., None])
+    return m.view(len(lo), bins, N_SAMPLES, side).mean(2)
+
+
+def roi_align(level, boxes, owner, bins):
+    """[B, C, side, side], boxes [n, 4] as fractions, the image of each [n] -> [n, C, bins, bins]."""
+    side, out = level.shape[-1], [None] * len(boxes)
+    wx = interpolation(boxes[:, 0], boxes[:, 2], side, bins)
+    wy = interpolation(boxes[:, 1], boxes[:, 3], side, bins)
+    for b in range(level.shape[0]):
+        mine = (owner == b).nonzero().flatten()
+        if len(mine) == 0:
+            continue
+        columns = torch.einsum("chw,nxw->nchx", level[b], wx[mine])
+        pooled = torch.einsum("nyh,nchx->ncyx", wy[mine], columns)
+        for i, r in zip(mine.tolist(), pooled):
+            out[i] = r
+    return torch.stack(out)
+
+
+class Regions(nn.Module):
+    """Fused maps and boxes to region vectors."""
+
+    def __init__(self, cfg):
+        super().__init__()
+        self.cfg = cfg
+        c, m, p = cfg.n_channels, cfg.n_mid, cfg.n_pos_hidden
+        self.pconvs = nn.ModuleList(nn.Conv2d(c, c, 3, padding=1) for _ in range(cfg.n_levels))
+        self.flatten_linear = nn.Linear(c * cfg.roi**2, m)
+        self.pos_embedd = nn.Sequential(nn.Linear(4, p), nn.ReLU(), nn.LayerNorm(p),
+                                        nn.Linear(p, m), nn.ReLU(), nn.LayerNorm(m))
+        self.updims = nn.Linear(m, cfg.hidden)
+
+    def content(self, levels, boxes, owner):
+        """What the boxes hold, [n, M]."""
+        z = sum(conv(roi_align(x.float(), boxes, owner, self.cfg.roi))
+                for conv, x in zip(self.pconvs, levels))
+        return self.flatten_linear(F.relu(z).flatten(1))
+
+    def forward(self, content, boxes):
+        """[n, M] and boxes [n, 4] as fractions -> [n, H]."""
+        return self.updims(content + self.pos_embedd(boxes))
+
+
+class SpiModule(nn.Module):
+    def __init__(self, cfg):
+        super().__init__()
+        self.mlvl_fuse = Fuse(cfg)
+        self.roi_align = Regions(cfg)
+
+
+class RMSNorm(nn.Module):
+    def __init__(self, n):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(n))
+
+    def forward(self, x):
+        x = x.float()
+        return x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + 1e-6) * self.weight
+
+
+def rope(x, angle):
+    """Rotates [.., T, head width] by angles [T, half of it]."""
+    cos, sin = angle.cos().repeat(1, 2), angle.sin().repeat(1, 2)
+    a, b = x.chunk(2, -1)
+    return (x * cos + torch.cat([-b, a], -1) * sin).to(x.dtype)
+
+
+def attend(q, k, v, mask):
+    """Attention over [n, heads, T, 64] with an additive mask [T, K]. Written out, because PyTorch's
+    fused kernel is slower in bfloat16 on CPUs."""
+    n, heads, t, _ = q.shape
+    bias = mask.to(q.dtype).expand(n * heads, -1, -1)
+    scores = torch.baddbmm(bias, q.flatten(0, 1), k.flatten(0, 1).transpose(1, 2), alpha=q.shape[-1] ** -0.5)
+    return (scores.softmax(-1) @ v.flatten(0, 1)).view(n, heads, t, -1)
+
+
+@dataclass
+class Layout:
+    """Where tokens stand: prefixes [B, P] first, then the examples' own tokens, one after the other,
+    each in a cell of the padded rows [N, L]."""
+    batch: int
+    prefix: int
+    rows: int
+    length: int
+    cells: torch.Tensor
+    owner: torch.Tensor
+    prefix_angle: torch.Tensor
+    angle: torch.Tensor
+    prefix_mask: torch.Tensor
+    mask: torch.Tensor
+
+    def split(self, x, heads):
+        """[tokens, H] -> prefixes [B, heads, P, .] and rows [N, heads, L, .]."""
+        n = self.batch * self.prefix
+        head = x[:n].view(self.batch, self.prefix, heads, -1).transpose(1, 2)
+        rows = x.new_zeros(self.rows * self.length, x.shape[1]).index_copy(0, self.cells, x[n:])
+        return head, rows.view(self.rows, self.length, heads, -1).transpose(1, 2)
+
+    def join(self, head, rows):
+        flat = lambda x: x.transpose(1, 2).reshape(x.shape[0] * x.shape[2], -1)
+        return torch.cat([flat(head), flat(rows)[self.cells]])
+
+
+class Attention(nn.Module):
+    def __init__(self, cfg):
+        super().__init__()
+        self.heads = cfg.heads
+        for name in ("q_proj", "k_proj", "v_proj", "o_proj"):
+            setattr(self, name, nn.Linear(cfg.hidden, cfg.hidden, bias=False))
+
+    def forward(self, x, at):
+        turn = lambda pair: (rope(pair[0], at.prefix_angle), rope(pair[1], at.angle))
+        q0, q = turn(at.split(self.q_proj(x), self.heads))
+        k0, k = turn(at.split(self.k_proj(x), self.heads))
+        v0, v = at.split(self.v_proj(x), self.heads)
+        head = attend(q0, k0, v0, at.prefix_mask)
+        k, v = torch.cat([k0[at.owner], k], 2), torch.cat([v0[at.owner], v], 2)
+        rows = attend(q, k, v, at.mask)
+        return self.o_proj(at.join(head, rows))
+
+
+class Mlp(nn.Module):
+    def __init__(self, cfg):
+        super().__init__()
+        self.gate_proj = nn.Linear(cfg.hidden, cfg.ffn, bias=False)
+        self.up_proj = nn.Linear(cfg.hidden, cfg.ffn, bias=False)
+        self.down_proj = nn.Linear(cfg.ffn, cfg.hidden, bias=False)
+
+    def forward(self, x):
+        return self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
+
+
+class Block(nn.Module):
+    def __init__(self, cfg):
+        super().__init__()
+        self.self_attn, self.mlp = Attention(cfg), Mlp(cfg)
+        self.input_layernorm, self.post_attention_layernorm = RMSNorm(cfg.hidden), RMSNorm(cfg.hidden)
+
+    def forward(self, x, at):
+        x = x + self.self_attn(self.input_layernorm(x), at)
+        return x + self.mlp(self.post_attention_layernorm(x))
+
+
+class Body(nn.Module):
+    def __init__(self, cfg):
+        super().__init__()
+        self.embed_tokens = nn.Embedding(cfg.vocab, cfg.hidden)
+        self.layers = nn.ModuleList(Block(cfg) for _ in range(cfg.layers))
+        self.norm = RMSNorm(cfg.hidden)
+        self.mm_projector = nn.Linear(cfg.vision_width, cfg.hidden)
+        self.spi_module = SpiModule(cfg)
+
+
+class Gpt4Roi(nn.Module):
+    def __init__(self, cfg):
+        super().__init__()
+        self.cfg = cfg
+        self.model = Body(cfg)
+        self.lm_head = nn.Linear(cfg.hidden, cfg.vocab, bias=False)
+        nn.init.normal_(self.model.embed_tokens.weight, std=0.5)
+        for block in self.model.layers:
+            for w in (block.self_attn.o_proj.weight, block.mlp.down_proj.weight):
+                nn.init.normal_(w, std=0.02)
+
+    @property
+    def extractor(self):
+        return self.model.spi_module
+
+    def contents(self, states, boxes, owner):
+        """Tapped hidden states [B, 256, D] (no class token) to what the boxes hold, [n, M]."""
+        g = self.cfg.grid
+        maps = [s.transpose(1, 2).reshape(s.shape[0], -1, g, g) for s in states]
+        return self.extractor.roi_align.content(self.extractor.mlvl_fuse(maps), boxes, owner)
+
+    def forward(self, batch, regions, row_of, images=None):
+        """Logits at the batch's targets. `regions` [n, H] are the region vectors, `row_of` says which
+        belongs to an object; `images` [B, 256, H] the pictures' vectors, without which there is one
+        prefix for all."""
+        prefix = self.model.embed_tokens(batch.prefix_ids).float()[None]
+        if images is not None:
+            first, end = batch.image_at, batch.image_at + images.shape[1]
+            prefix = prefix.expand(images.shape[0], -1, -1)
+            prefix = torch.cat([prefix[:, :first], images.float(), prefix[:, end:]], 1)
+        own = self.model.embed_tokens(batch.ids).float()
+        at = torch.tensor([i for i, _ in batch.regions])
+        row = torch.tensor([row_of[id(o)] for _, o in batch.regions])
+        own = own.index_put((at,), regions.float()[row])
+        x = torch.cat([prefix.reshape(-1, own.shape[1]), own])
+        layout = self.layout(batch, prefix.shape[0])
+        for block in self.model.layers:
+            x = block(x, layout)
+        n_prefix = prefix.shape[0] * prefix.shape[1]
+        return self.lm_head(self.model.norm(x[n_prefix + batch.target_at])).float()
+
+    def layout(self, batch, n_images):
+        half = self.cfg.hidden // self.cfg.heads // 2
+        freq = 10000.0 ** (-torch.arange(half) / half)
+        angle = lambda positions: positions[:, None].float() * freq
+        return Layout(n_images, len(batch.prefix_ids), batch.n_rows, batch.length, batch.cells, batch.owner,
+                      angle(batch.prefix_positions), angle(batch.positions), batch.prefix_mask(), batch.mask())
