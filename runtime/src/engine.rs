@@ -167,6 +167,14 @@ impl Conversation {
         &self.image
     }
 
+    /// Forgets what was said: the next question is the first one about the same image.
+    ///
+    /// An engine that was asked about the image last has its maps at hand and does not encode it
+    /// again; what all conversations about it begin with is still in the cache.
+    pub fn restart(&mut self) {
+        self.dialogue.clear();
+    }
+
     fn image_ref(&self) -> ImageRef<'_> {
         ImageRef { id: self.image_id, pixels: &self.image }
     }

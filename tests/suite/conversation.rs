@@ -3,7 +3,7 @@
 use gpt4roi::prompt::Error as PromptError;
 use gpt4roi::{
     Answer, Conversation, Engine, EngineOptions, Error, Event, FinishReason, KvType, PixelBox,
-    Request, RgbImage8, Sampling,
+    Request, RgbImage8, Sampling, Stage,
 };
 use gpt4roi_tests::pictures::picture;
 use gpt4roi_tests::small::Small;
@@ -67,6 +67,36 @@ fn the_cache_of_a_conversation_changes_no_token() {
     let again = ask(&mut fresh, &mut cold, &second_question());
     assert!(again.n_reused < second.n_reused, "{again:?}");
     assert_eq!((again.tokens, again.text), (second.tokens, second.text));
+}
+
+#[test]
+fn a_second_conversation_about_an_image_finds_it_encoded() {
+    let other_question = || drawn("Name <region1> and <region2>.", 24).with_box(right());
+    let other_question = || other_question().with_box(left());
+    let mut engine = open();
+    let mut conversation = engine.conversation(photo());
+    let first = ask(&mut engine, &mut conversation, &first_question());
+    assert!(!first.timings_ms.get(Stage::Vision).is_zero(), "{first:?}");
+    ask(&mut engine, &mut conversation, &second_question());
+    conversation.restart();
+    let second = ask(&mut engine, &mut conversation, &other_question());
+    for stage in [Stage::Preprocess, Stage::Vision, Stage::Pyramid] {
+        assert!(second.timings_ms.get(stage).is_zero(), "{stage:?} ran again: {second:?}");
+    }
+    // The vocabulary spells character by character: nothing in front of the question, the image
+    // included, is decoded again.
+    let question = "Name region1 <bbox> and region2 <bbox>.\n### ".len();
+    assert!(second.n_reused + question >= second.n_prompt, "{second:?}");
+
+    let mut fresh = open();
+    let mut alone = fresh.conversation(photo());
+    let expected = ask(&mut fresh, &mut alone, &other_question());
+    assert_eq!(expected.n_reused, 0);
+    assert_eq!((second.tokens, second.text), (expected.tokens, expected.text));
+    // And once more what was asked first, with the names that were used already.
+    conversation.restart();
+    let again = ask(&mut engine, &mut conversation, &first_question());
+    assert_eq!((again.tokens, again.text), (first.tokens, first.text));
 }
 
 #[test]

@@ -106,6 +106,14 @@ impl<B> Dialogue<B> {
         }
     }
 
+    /// Forgets turns, names and boxes, as if nothing had been said.
+    pub fn clear(&mut self) {
+        self.turns.clear();
+        self.seen.clear();
+        self.boxes.clear();
+        self.pending = None;
+    }
+
     /// The prompt so far, for a picture of `n_patches` vectors.
     pub fn prompt(&self, n_patches: usize) -> String {
         render(&self.turns, n_patches)

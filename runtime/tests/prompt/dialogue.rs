@@ -31,6 +31,22 @@ fn a_rejected_question_leaves_no_trace() {
 }
 
 #[test]
+fn a_cleared_conversation_is_as_good_as_a_new_one() {
+    let mut dialogue = empty();
+    dialogue.ask("<region1>", vec![1]).unwrap();
+    dialogue.answer("a").unwrap();
+    dialogue.ask("<region2>", vec![2]).unwrap();
+    dialogue.clear();
+    assert!(dialogue.turns().is_empty() && dialogue.boxes().is_empty());
+    assert!(matches!(dialogue.answer("b"), Err(Error::NoQuestion)));
+    // Old names are new again, and the first question needs a box.
+    assert!(matches!(dialogue.ask("region1?", vec![]), Err(Error::NoBox)));
+    dialogue.ask("<region1>", vec![3]).unwrap();
+    assert_eq!(tail(&dialogue), "region1 <bbox>\n### ");
+    assert_eq!(dialogue.boxes(), [3]);
+}
+
+#[test]
 fn a_wrong_number_of_boxes_is_explained() {
     let message = |question: &str, boxes| empty().ask(question, boxes).unwrap_err().to_string();
     let text = message("What is <region3>?", vec![1, 2]);
