@@ -1,10 +1,12 @@
 //! What the integration tests stand on: small models, pictures, programs and golden data.
 //!
 //! Models are generated from seeds; nothing is downloaded and no weights lie in the repository.
-//! Everything here is for tests and panics when something does not work.
+//! Everything here is for tests and panics when something does not work; [`eval`], which the
+//! program `demo-eval` stands on, has errors instead.
 #![forbid(unsafe_code)]
 
 pub mod dino;
+pub mod eval;
 pub mod goldens;
 pub mod kv;
 pub mod mutate;

@@ -3,6 +3,7 @@
 mod cli;
 mod conversation;
 mod converter;
+mod eval;
 mod goldens;
 #[cfg(feature = "mtmd")]
 mod interop;
