@@ -8,7 +8,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 # rustup's shell set-up may not have been read yet, as in a fresh container.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: help setup build demo test check fmt clippy docs fidelity interop licences fuzz-check fuzz-seeds fuzz-smoke race clean-demo
+.PHONY: help setup build demo demo-eval test check fmt clippy docs fidelity interop licences fuzz-check fuzz-seeds fuzz-smoke race clean-demo
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 16
@@ -21,6 +21,9 @@ build: setup ## build everything, optimised
 
 demo: build ## make a synthetic model, convert it, ask it about a photo
 	@scripts/demo.sh $(TARGET)
+
+demo-eval: build ## accuracy of the demo model on held-out questions (DATA, DEMO_CHECKPOINT, REFERENCE: scripts/demo_eval.sh)
+	@scripts/demo_eval.sh $(TARGET)
 
 test: setup ## run every test
 	$(CARGO) test --release --workspace
@@ -58,5 +61,5 @@ fuzz-smoke: fuzz-seeds ## run each fuzz target for a minute (needs a nightly com
 race: build ## convert a 7B-shaped checkpoint and race llama.cpp's own route (50 GB of disk, Python)
 	@scripts/race_convert.sh $(TARGET)
 
-clean-demo: ## remove what demo and fidelity wrote
-	rm -rf $(TARGET)/demo $(TARGET)/fidelity
+clean-demo: ## remove what demo, demo-eval and fidelity wrote
+	rm -rf $(TARGET)/demo $(TARGET)/demo-eval $(TARGET)/fidelity
