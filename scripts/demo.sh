@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# From nothing to an answer: a synthetic checkpoint in the published layout, converted as a real one would be,
-# asked about a box in a photo. Called by `make demo`, which has built the programs.
+# From nothing to an answer. With the demo model in the tree: questions about a picture, and a picture of the answers.
+# Without it: a synthetic checkpoint in the published layout, converted as a real one would be, asked about a box in
+# a photo. Called by `make demo`, which has built the programs. SCENE chooses one of the demo model's scenes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -16,6 +17,11 @@ run() {
     printf '\n$ %s\n' "$*"
     "$@"
 }
+
+if compgen -G 'models/demo/gpt4roi-demo-*.gguf' >/dev/null && compgen -G 'models/demo/mmproj-gpt4roi-demo-*.gguf' >/dev/null; then
+    run "$bin/gpt4roi" demo --out "$out/gpt4roi-demo.png" ${SCENE:+--scene "$SCENE"}
+    exit
+fi
 
 run "$bin/gpt4roi-convert" synth --preset tiny --out "$out/source"
 run "$bin/gpt4roi-convert" convert "$out/source/checkpoint" --clip "$out/source/clip" --out "$out" --name tiny \

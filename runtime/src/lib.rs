@@ -31,6 +31,8 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "annotate")]
+pub mod annotate;
 mod answer;
 pub mod compare;
 mod decode;

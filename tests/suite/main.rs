@@ -4,6 +4,7 @@ mod cli;
 mod conversation;
 mod converter;
 mod eval;
+mod demo;
 mod goldens;
 #[cfg(feature = "mtmd")]
 mod interop;

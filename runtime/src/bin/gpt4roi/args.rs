@@ -1,5 +1,7 @@
 //! What can be said on the command line.
 
+use crate::demo::Demo;
+use crate::demo_model;
 use argh::FromArgs;
 use gpt4roi::preprocess::parse_values;
 use gpt4roi::{
@@ -13,6 +15,8 @@ use std::path::PathBuf;
     example = "Ask about one box (pixels of the image, left,top,right,bottom):
   {command_name} ask --model gpt4roi-Q4_K_M.gguf --mmproj mmproj-gpt4roi-F16.gguf \\
     --image photo.jpg --box 120,40,380,510 \"What is <region1> doing?\"",
+    example = "See it work, with the demo model:
+  {command_name} demo",
     note = "Exit codes: 0 done, 1 failed, 2 usage, 130 interrupted."
 )]
 pub(crate) struct Args {
@@ -23,6 +27,7 @@ pub(crate) struct Args {
 #[derive(FromArgs)]
 #[argh(subcommand)]
 pub(crate) enum Command {
+    Demo(Demo),
     Ask(Ask),
     Chat(Chat),
     Inspect(Inspect),
@@ -36,12 +41,12 @@ macro_rules! asking_command {
         $(#[$attr])*
         pub(crate) struct $name {
             $($fields)*
-            /// language model, a GGUF file
+            /// language model, a GGUF file (default: the demo model)
             #[argh(option, arg_name = "file")]
-            pub(crate) model: PathBuf,
+            pub(crate) model: Option<PathBuf>,
             /// vision tower and region extractor of the same model, a GGUF file
             #[argh(option, arg_name = "file")]
-            pub(crate) mmproj: PathBuf,
+            pub(crate) mmproj: Option<PathBuf>,
             /// image (JPEG, PNG, WebP, BMP); - reads standard input
             #[argh(option, arg_name = "file")]
             pub(crate) image: String,
@@ -109,8 +114,9 @@ macro_rules! asking_command {
         }
 
         impl Asking for $name {
-            fn engine_options(&self) -> EngineOptions {
-                EngineOptions {
+            fn engine_options(&self) -> anyhow::Result<EngineOptions> {
+                let files = demo_model::choose(self.model.as_deref(), self.mmproj.as_deref())?;
+                Ok(EngineOptions {
                     n_threads: self.threads,
                     n_ctx: self.ctx,
                     gpu_layers: self.gpu_layers,
@@ -124,8 +130,8 @@ macro_rules! asking_command {
                         false => PreprocessMode::Inference,
                     },
                     boxes: if self.clip_boxes { BoxPolicy::Clip } else { BoxPolicy::Check },
-                    ..EngineOptions::new(&self.model, &self.mmproj)
-                }
+                    ..EngineOptions::new(files.model, files.mmproj)
+                })
             }
 
             fn sampling(&self) -> Sampling {
@@ -147,11 +153,7 @@ macro_rules! asking_command {
             }
 
             fn pixel_box(&self, text: &str, image: (u32, u32)) -> Result<PixelBox, gpt4roi::Error> {
-                let values = parse_values(text)?;
-                Ok(match self.normalized {
-                    true => PixelBox::from_normalized(values, self.box_format, image),
-                    false => PixelBox::from_format(values, self.box_format),
-                })
+                pixel_box(text, self.box_format, self.normalized, image)
             }
         }
     };
@@ -159,8 +161,8 @@ macro_rules! asking_command {
 
 /// What the commands that ask a model have in common.
 pub(crate) trait Asking {
-    /// How to open the model.
-    fn engine_options(&self) -> EngineOptions;
+    /// How to open the model; finds the demo model if none is named.
+    fn engine_options(&self) -> anyhow::Result<EngineOptions>;
     /// How tokens are chosen.
     fn sampling(&self) -> Sampling;
     /// Path of the image, or `-`.
@@ -250,6 +252,20 @@ pub(crate) struct Compare {
     /// say what is being done; twice for more
     #[argh(switch, short = 'v')]
     pub(crate) verbose: u8,
+}
+
+/// A box as it is written, in pixels of an image of the given size.
+pub(crate) fn pixel_box(
+    text: &str,
+    format: BoxFormat,
+    normalized: bool,
+    image: (u32, u32),
+) -> Result<PixelBox, gpt4roi::Error> {
+    let values = parse_values(text)?;
+    Ok(match normalized {
+        true => PixelBox::from_normalized(values, format, image),
+        false => PixelBox::from_format(values, format),
+    })
 }
 
 fn kv_type(s: &str) -> Result<KvType, String> {

@@ -16,10 +16,11 @@ struct Output<'a> {
 
 pub(crate) fn run(args: &Ask) -> anyhow::Result<u8> {
     setup::logs(args.verbose);
-    let image = setup::image(args)?;
+    let options = args.engine_options()?;
+    let image = setup::image(args.image())?;
     let parse = |b: &String| args.pixel_box(b, image.size());
     let boxes = args.boxes.iter().map(parse).collect::<Result<Vec<PixelBox>, _>>()?;
-    let mut engine = setup::engine(&args.engine_options())?;
+    let mut engine = setup::engine(&options)?;
     let interrupt = Interrupt::listen(engine.cancel_token())?;
     let mut conversation = engine.conversation(image);
     let request = args.request(&args.question, boxes);

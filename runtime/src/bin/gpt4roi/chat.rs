@@ -20,8 +20,9 @@ pub(crate) fn run(args: &Chat) -> anyhow::Result<u8> {
             Usage("chat reads questions from standard input: give a file as image".into()).into()
         );
     }
-    let image = setup::image(args)?;
-    let mut engine = setup::engine(&args.engine_options())?;
+    let options = args.engine_options()?;
+    let image = setup::image(args.image())?;
+    let mut engine = setup::engine(&options)?;
     let interrupt = Interrupt::listen(engine.cancel_token())?;
     let mut conversation = engine.conversation(image);
     let mut boxes: Vec<PixelBox> = Vec::new();

@@ -6,10 +6,13 @@ mod args;
 mod ask;
 mod chat;
 mod compare;
+mod demo;
+mod demo_model;
 mod inspect;
 mod output;
 mod parse;
 mod setup;
+mod welcome;
 
 use args::Command;
 use gpt4roi::{Error, ErrorKind};
@@ -30,6 +33,7 @@ fn main() -> ExitCode {
         Err(code) => return ExitCode::from(code),
     };
     let result = match &args.command {
+        Command::Demo(a) => demo::run(a),
         Command::Ask(a) => ask::run(a),
         Command::Chat(a) => chat::run(a),
         Command::Inspect(a) => inspect::run(a),

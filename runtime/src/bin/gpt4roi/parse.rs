@@ -17,7 +17,8 @@ pub(crate) fn args() -> Result<Args, u8> {
         return Err(DONE);
     }
     if raw.is_empty() {
-        return Err(usage("a command is missing"));
+        eprintln!("{}", crate::welcome::TEXT);
+        return Err(USAGE);
     }
     let split = split_values(&raw);
     let split: Vec<&str> = split.iter().map(String::as_str).collect();

@@ -1,6 +1,5 @@
 //! What every command does before its work: logs, Ctrl-C, opening files.
 
-use crate::args::Asking;
 use anyhow::Context;
 use gpt4roi::preprocess::STDIN_NAME;
 use gpt4roi::preprocess::load_from;
@@ -91,8 +90,8 @@ pub(crate) fn engine(options: &EngineOptions) -> anyhow::Result<Engine> {
 }
 
 /// Reads the image, from standard input for `-`.
-pub(crate) fn image(args: &impl Asking) -> anyhow::Result<RgbImage8> {
-    let image = match args.image() {
+pub(crate) fn image(path: &str) -> anyhow::Result<RgbImage8> {
+    let image = match path {
         "-" => load_from(STDIN_NAME, std::io::stdin().lock()),
         path => load_image(path.as_ref()),
     };
