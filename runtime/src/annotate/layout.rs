@@ -3,7 +3,9 @@
 use super::geometry::Rect;
 use super::marks::{Badge, Mark, marks};
 use super::palette::{self, Rgb};
-use super::text::{Atom, Font, Fonts, Line, Measure, Weight, badge_height, names, wrap};
+use super::text::{
+    Atom, BADGE_ROOM, Font, Fonts, Line, Measure, Weight, badge_height, names, wrap,
+};
 use super::{Error, Note, Sheet, Style};
 
 /// Largest side of a picture.
@@ -224,7 +226,9 @@ impl Writer<'_> {
                     }
                     Atom::Badge(index) => {
                         let h = badge_height(font.px);
-                        let rect = Rect::new(x, middle - h / 2.0, placed.w, h);
+                        let room = font.px * BADGE_ROOM;
+                        let w = placed.w - 2.0 * room;
+                        let rect = Rect::new(x + room, middle - h / 2.0, w, h);
                         let (number, colour) = (self.numbers[*index], palette::region(*index));
                         out.badges.push(Badge { rect, number, colour, px: font.px });
                     }

@@ -38,7 +38,7 @@ use text::Fonts;
 /// A box of the image and its number.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Region {
-    /// Number on its badge; texts call it `regionN` or `<regionN>`.
+    /// Number on its badge; texts call it `regionN`, `RegionN` or `<regionN>`.
     pub number: u32,
     /// The box in pixels of the image.
     pub pixels: PixelBox,

@@ -73,6 +73,9 @@ impl Font {
     }
 }
 
+/// Room at both sides of a badge in a text, of the text's size.
+pub(super) const BADGE_ROOM: f32 = 0.08;
+
 /// What a line consists of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Atom {
@@ -100,7 +103,7 @@ impl Measure<'_> {
     fn atom(&self, atom: &Atom) -> f32 {
         match atom {
             Atom::Text(text) => self.fonts.width(self.font, text),
-            Atom::Badge(index) => self.badge_width(*index),
+            Atom::Badge(index) => self.badge_width(*index) + 2.0 * self.font.px * BADGE_ROOM,
         }
     }
 }
@@ -194,11 +197,12 @@ fn text_atom(text: &str) -> Option<Atom> {
     (!text.is_empty()).then_some(Atom::Text(text))
 }
 
-/// Names of regions in a text, `regionN` and `<regionN>`: where they are, and N.
+/// Names of regions in a text, `regionN`, `RegionN` and `<regionN>`: where they are, and N.
 pub(super) fn names(text: &str) -> Vec<(Range<usize>, u32)> {
     const NAME: &str = "region";
     let mut found = Vec::new();
-    for (at, _) in text.match_indices(NAME) {
+    let begins = |at: usize| text[at + 1..].starts_with(&NAME[1..]);
+    for (at, _) in text.match_indices(['r', 'R']).filter(|(at, _)| begins(*at)) {
         let digits = text[at + NAME.len()..].bytes().take_while(u8::is_ascii_digit).count();
         let end = at + NAME.len() + digits;
         let Ok(number) = text[at + NAME.len()..end].parse() else {

@@ -205,13 +205,12 @@ fn introduction(engine: &Engine, subject: &Subject) -> String {
 
 /// The line under the picture.
 fn footer(engine: &Engine, n: usize, times: &Times) -> String {
-    let info = engine.info();
+    let (info, version) = (engine.info(), env!("CARGO_PKG_VERSION"));
+    let (name, device, threads) = (&info.name, &info.device, info.n_threads);
     let seconds = times.so_far().as_secs_f64();
-    let (name, device, version) = (&info.name, &info.device, env!("CARGO_PKG_VERSION"));
-    let threads = info.n_threads;
     format!(
-        "{name} on {device} with {threads} threads \u{b7} {n} answers in {seconds:.1} s, from opening \
-         the model to the last word \u{b7} gpt4roi {version}"
+        "{name} on {device}, {threads} threads \u{b7} model opened and {n} questions answered in \
+         {seconds:.1} s \u{b7} gpt4roi {version}"
     )
 }
 

@@ -33,14 +33,16 @@ impl<'a> Renumber<'a> {
 
 /// A text with its region names renumbered; numbers that no box has stay as they are.
 pub(crate) fn renumbered(text: &str, numbers: &[usize]) -> String {
-    const NAME: &str = "region";
+    // A sentence may begin with it.
+    const NAME: &str = "egion";
     let (mut out, mut rest) = (String::new(), text);
     while let Some(at) = rest.find(NAME) {
         let (before, tail) = rest.split_at(at + NAME.len());
         let digits = tail.bytes().take_while(u8::is_ascii_digit).count();
         let known =
             tail[..digits].parse::<usize>().ok().and_then(|k| numbers.get(k.wrapping_sub(1)));
-        let whole = !rest[..at].ends_with(char::is_alphanumeric)
+        let initial = rest[..at].strip_suffix(['r', 'R']);
+        let whole = initial.is_some_and(|b| !b.ends_with(char::is_alphanumeric))
             && !tail[digits..].starts_with(char::is_alphanumeric);
         out += before;
         match known.filter(|_| whole) {
@@ -60,7 +62,8 @@ mod tests {
     fn names_are_renumbered_and_nothing_else() {
         let cases = [
             ("Is <region1> larger than region2?", "Is <region3> larger than region7?"),
-            ("region1, region2.", "region3, region7."),
+            ("Region1, region2.", "Region3, region7."),
+            ("legion1 egion1 rregion1", "legion1 egion1 rregion1"),
             ("region3 region0 region", "region3 region0 region"),
             ("subregion1 region1st 1 region 1", "subregion1 region1st 1 region 1"),
             ("", ""),
