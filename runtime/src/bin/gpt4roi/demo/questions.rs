@@ -25,7 +25,7 @@ struct Template {
 }
 
 const TABLE: &[Template] = &[
-    Template { boxes: Boxes::Each(3), question: "What is <region1>?", then: &[] },
+    Template { boxes: Boxes::Each(4), question: "What is <region1>?", then: &[] },
     Template {
         boxes: Boxes::One(0),
         question: "Can you provide me with a detailed description of the region in the picture \
