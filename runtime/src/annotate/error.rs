@@ -33,12 +33,12 @@ pub enum Error {
         limit: u32,
     },
     /// The PNG file cannot be written.
-    #[error("cannot write `{}`: {source}", path.display())]
+    #[error("cannot write `{}`: {reason}", path.display())]
     Write {
         /// The file.
         path: PathBuf,
         /// What the operating system said.
-        source: io::Error,
+        reason: io::Error,
     },
     /// The encoder gave up.
     #[error("cannot encode the picture as PNG: {0}")]

@@ -30,7 +30,7 @@ pub fn encode_png(picture: &RgbImage8) -> Result<Vec<u8>, Error> {
 /// folder; nothing is left behind.
 pub fn write_png(path: &Path, picture: &RgbImage8) -> Result<(), Error> {
     let bytes = encode_png(picture)?;
-    let failed = |source| Error::Write { path: path.into(), source };
+    let failed = |reason| Error::Write { path: path.into(), reason };
     let (beside, mut file) = create_beside(path).map_err(failed)?;
     let written = file.write_all(&bytes);
     drop(file);
@@ -48,7 +48,7 @@ pub fn write_png(path: &Path, picture: &RgbImage8) -> Result<(), Error> {
 /// [`Error::Write`].
 pub fn check_writable(path: &Path) -> Result<(), Error> {
     let tried = create_beside(path).and_then(|(beside, _)| fs::remove_file(beside));
-    tried.map_err(|source| Error::Write { path: path.into(), source })
+    tried.map_err(|reason| Error::Write { path: path.into(), reason })
 }
 
 /// A new file in the same folder.
