@@ -145,6 +145,7 @@ fn scenes_are_chosen_and_checked() {
         assert_eq!(demo.json(&["--scene", wanted])["scene"], name);
     }
     assert!(demo.json(&["--scene=random"])["scene"].is_string());
+    std::fs::remove_file(demo.work.path().join("gpt4roi-demo.png")).expect("a picture");
     demo.demo(&["--scene=garden"]).exits(1).says(&["`garden`", "desk, yard"]);
     for (list, says) in [
         ("{", "not a list of scenes"),

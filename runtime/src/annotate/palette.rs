@@ -20,7 +20,7 @@ pub(super) const REGIONS: [Rgb; 8] = [
     [0, 114, 178],  // blue
     [230, 159, 0],  // orange
     [0, 158, 115],  // bluish green
-    [204, 76, 150], // reddish purple, darker than the set's
+    [180, 50, 125], // reddish purple, darker than the set's
     [213, 94, 0],   // vermilion
     [86, 180, 233], // sky blue
     [68, 68, 68],   // dark grey for the set's black
