@@ -17,14 +17,14 @@ pub(super) const HALO: Rgb = [255, 255, 255];
 
 /// Colours of regions.
 pub(super) const REGIONS: [Rgb; 8] = [
-    [0, 114, 178],  // blue
-    [230, 159, 0],  // orange
-    [0, 158, 115],  // bluish green
-    [180, 50, 125], // reddish purple, darker than the set's
-    [213, 94, 0],   // vermilion
-    [86, 180, 233], // sky blue
-    [68, 68, 68],   // dark grey for the set's black
-    [240, 228, 66], // yellow
+    [0, 114, 178],   // blue
+    [230, 159, 0],   // orange
+    [0, 158, 115],   // bluish green
+    [204, 121, 167], // reddish purple
+    [213, 94, 0],    // vermilion
+    [86, 180, 233],  // sky blue
+    [68, 68, 68],    // dark grey for the set's black
+    [240, 228, 66],  // yellow
 ];
 
 /// Colour of the region at a place of the sheet's list.
