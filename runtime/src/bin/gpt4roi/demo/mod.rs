@@ -128,9 +128,10 @@ fn converse(
             };
             let question = renumbered(&question, &numbers);
             let mut stream = Stream::begin(printer, &question, &numbers, args.json);
-            let show = |event: Event| match event {
-                Event::Text(text) => stream.text(text),
-                _ => {}
+            let show = |event: Event| {
+                if let Event::Text(text) = event {
+                    stream.text(text);
+                }
             };
             let result = interrupt.guard(|| engine.ask(&mut conversation, &request, show));
             stream.end();
