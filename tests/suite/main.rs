@@ -3,8 +3,8 @@
 mod cli;
 mod conversation;
 mod converter;
-mod eval;
 mod demo;
+mod eval;
 mod goldens;
 #[cfg(feature = "mtmd")]
 mod interop;
