@@ -8,7 +8,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 # rustup's shell set-up may not have been read yet, as in a fresh container.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: help setup build demo demo-eval test check fmt clippy docs fidelity interop licences fuzz-check fuzz-seeds fuzz-smoke race clean-demo
+.PHONY: help setup build demo demo-eval demo-train test check fmt clippy docs fidelity interop licences fuzz-check fuzz-seeds fuzz-smoke race clean-demo
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 16
@@ -24,6 +24,9 @@ demo: build ## questions about a picture, answered and drawn (SCENE=NAME, a numb
 
 demo-eval: build ## accuracy of the demo model on held-out questions (DATA, DEMO_CHECKPOINT, REFERENCE: scripts/demo_eval.sh)
 	@scripts/demo_eval.sh $(TARGET)
+
+demo-train: build ## train the demo model from nothing and convert it (Python; hours on two cores: scripts/demo_train.sh)
+	@scripts/demo_train.sh $(TARGET)
 
 test: setup ## run every test
 	$(CARGO) test --release --workspace

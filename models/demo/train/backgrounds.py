@@ -149,7 +149,7 @@ def _noise(rng: np.random.Generator) -> np.ndarray:
     return total / max(float(total.max()), 1e-6)
 
 
-def _pattern(rng: np.random.Generator) -> Image.Image:
+def pattern(rng: np.random.Generator) -> Image.Image:
     """Gradients, noise, stripes, checks, dots, plain colour."""
     y, x = np.mgrid[0:SIDE, 0:SIDE].astype(np.float32) / SIDE
     angle = rng.uniform(0, np.pi)
@@ -185,7 +185,7 @@ def background(rng: np.random.Generator, held_out: bool) -> Image.Image:
         pool = pictures()[1 if held_out else 0]
         image = _crop(rng, pool[int(rng.integers(len(pool)))])
     else:
-        image = _pattern(rng)
+        image = pattern(rng)
     if rng.random() < 0.4:
         image = ImageEnhance.Brightness(image).enhance(rng.uniform(0.6, 1.3))
     if rng.random() < 0.3:

@@ -18,7 +18,7 @@ class Config:
     grid: int = 16
     n_levels: int = 4
     n_channels: int = 64
-    n_fuse: int = 5
+    n_fuse: int = 2
     n_mid: int = 256
     n_pos_hidden: int = 64
     roi: int = 14

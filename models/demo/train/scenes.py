@@ -232,9 +232,9 @@ def _finish(rng: np.random.Generator, pixels: np.ndarray, strong: bool) -> np.nd
 
 
 def compose(rng: np.random.Generator, split: str, n_objects: int | None = None,
-            allowed: tuple[int, ...] | None = None) -> Scene:
+            allowed: tuple[int, ...] | None = None, backdrop: Image.Image | None = None) -> Scene:
     """One scene of `n_objects` objects (1..10 at random; fewer where they do not fit), of the `allowed` concepts
-    (all that the split has)."""
+    (all that the split has), over a `backdrop` (any background of the split)."""
     there = _pool(split)[1]
     allowed = there if allowed is None else tuple(c for c in allowed if c in there)
     if not allowed:
@@ -242,7 +242,7 @@ def compose(rng: np.random.Generator, split: str, n_objects: int | None = None,
     train = split == "train"
     wanted = n_objects or int(rng.integers(1, MOST_OBJECTS + 1))
     crowded = rng.random() < 0.3
-    canvas = _Canvas(background(rng, held_out=not train))
+    canvas = _Canvas(backdrop or background(rng, held_out=not train))
     placed: list[tuple[int, str, tuple[int, int, int, int]]] = []
     sizes = sorted(rng.uniform(SMALLEST, LARGEST, wanted).tolist(), reverse=True)  # large ones first: below
     for size in sizes:

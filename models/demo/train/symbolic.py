@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 COLOURS = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "black", "white", "grey")
@@ -53,11 +54,25 @@ class Symbols(nn.Module):
         self.concept = nn.Embedding(n_concepts, n_mid)
         self.colour = nn.Embedding(len(COLOURS) + 1, n_mid)
 
+    @staticmethod
+    def indices(objects):
+        colours = [COLOURS.index(o.colour) + 1 if o.colour_clear else 0 for o in objects]
+        return torch.tensor([o.concept for o in objects]), torch.tensor(colours)
+
     def forward(self, objects, noise=0.0):
-        concept = torch.tensor([o.concept for o in objects])
-        colour = torch.tensor([COLOURS.index(o.colour) + 1 if o.colour_clear else 0 for o in objects])
+        concept, colour = self.indices(objects)
         content = self.concept(concept) + self.colour(colour)
         return content + noise * torch.randn_like(content)
+
+    def loss(self, content, objects):
+        """How far `content` [n, M] is from the objects' symbols: as a distance, and as a choice among
+        all of them. Also the share of objects whose concept is nearest."""
+        concept, colour = self.indices(objects)
+        wanted = self.concept(concept) + self.colour(colour)
+        score = lambda table: content @ table.weight.T / content.shape[1] ** 0.5
+        concepts, colours = score(self.concept), score(self.colour)
+        loss = F.mse_loss(content, wanted) + F.cross_entropy(concepts, concept) + F.cross_entropy(colours, colour)
+        return loss, (concepts.argmax(1) == concept).float().mean().item()
 
 
 def boxes_of(objects):

@@ -1,13 +1,17 @@
-"""Stages 1 and 2: the region extractor learns to see, then everything but the tower learns together.
+"""The region extractor learns to see, then everything but the tower learns together.
 
-    python train.py --stage regions --work WORK     # WORK/features, WORK/language.pt -> WORK/regions.pt
+    python train.py --stage symbols --work WORK     # WORK/features, WORK/language.pt -> WORK/symbols.pt
+    python train.py --stage regions --work WORK     # WORK/symbols.pt -> WORK/regions.pt
     python train.py --stage all --work WORK         # WORK/regions.pt -> WORK/all.pt
 
-Both continue from their own state where a run was cut. Stage 1 trains the region extractor alone, on
-short answers (what, colour, place, size), against the frozen language model; stage 2 trains region
-extractor, image projector and language model on every task. The loss is on answers only.
+Each continues from its own state where a run was cut. The first two train the region extractor alone:
+`symbols` brings what it sees in a box to the symbols that the language model grew up with, `regions`
+has it bring forth short answers (what, colour, place, size) from the frozen language model, which is
+stage 1 of the paper. `all`, its stage 2, trains region extractor, image projector and language model
+on every task. The loss is on answers, and a share of it stays on the symbols.
 """
 import argparse
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,12 +23,26 @@ from features import Features
 from model import Config, Gpt4Roi
 from packing import Batch
 from prompts import Tokenizer, examples, shared_prefix
-from symbolic import SymbolicScene, boxes_of
+from start import start
+from symbolic import Symbols, SymbolicScene, boxes_of
 from training import Log, answer_loss, cosine, load_state, save_state
 
+
+
+@dataclass(frozen=True)
+class Stage:
+    before: str  # the stage whose state it starts from
+    steps: int
+    scenes: int  # a step
+    symbols: float  # weight of the symbols' loss
+
+
+STAGES = {"symbols": Stage("language", 2600, 6, 1.0), "regions": Stage("symbols", 300, 4, 0.3),
+          "all": Stage("regions", 2200, 4, 0.3)}
 SHORT = {"category": 0, "colour": 2, "position": 1, "size": 1}
 EVERY = {"category": 2, "colour": 1, "position": 1, "size": 0.7, "caption": 2, "captions": 1.2, "relation": 1.8,
          "pointing": 1.2, "choice": 1.2, "dialogue": 1.2, "scene": 0.4}
+WIDE = 0.1  # of the learning rate, for the layer whose rows are many thousands wide
 JITTER = 0.04  # of a box's side: detectors are not exact
 
 
@@ -48,27 +66,34 @@ def jittered(rng, boxes):
 
 class Trainer:
     def __init__(self, args):
-        self.args = args
+        self.args, self.stage = args, STAGES[args.stage]
         self.tokenizer = Tokenizer(args.work / "tokenizer.model")
         self.prefix = shared_prefix(self.tokenizer)
         self.vocabulary = [c.name for c in concepts()]
         self.features = Features(args.work / "features")
+        self.symbols = Symbols(len(self.vocabulary), Config.n_mid)
         torch.manual_seed(4)
         self.model = Gpt4Roi(Config(vocab=self.tokenizer.n_vocab))
-        self.whole = args.stage == "all"
+        self.whole, self.silent = args.stage == "all", args.stage == "symbols"
         self.weights = EVERY if self.whole else SHORT
         self.groups = self.parameter_groups()
         self.optimizer = torch.optim.AdamW(self.groups, betas=(0.9, 0.98), weight_decay=0.02)
         self.state = args.work / f"{args.stage}.pt"
-        self.first = load_state(self.state, {"model": self.model}, self.optimizer)
+        self.modules = {"model": self.model, "symbols": self.symbols}
+        self.first = load_state(self.state, self.modules, self.optimizer)
         if self.first == 0:
-            before = args.work / ("regions.pt" if self.whole else "language.pt")
-            if load_state(before, {"model": self.model}) == 0:
+            before = args.work / f"{self.stage.before}.pt"
+            if load_state(before, self.modules) == 0:
                 raise SystemExit(f"{before} is missing: run the stage before first")
+            if self.silent:
+                start(self.model, self.features)
+        self.symbols.requires_grad_(False)
 
     def parameter_groups(self):
         extractor = list(self.model.extractor.parameters())
-        groups = [{"params": extractor, "peak": self.args.lr}]
+        wide = self.model.extractor.roi_align.flatten_linear.weight
+        groups = [{"params": [p for p in extractor if p is not wide], "peak": self.args.lr},
+                  {"params": [wide], "peak": self.args.lr * WIDE}]
         inside = {id(p) for p in extractor}
         others = [p for p in self.model.parameters() if id(p) not in inside]
         if self.whole:
@@ -79,53 +104,59 @@ class Trainer:
         return groups
 
     def step(self, step):
-        rng = np.random.default_rng((5 + self.whole, step))
+        rng = np.random.default_rng((5, *self.args.stage.encode(), step))
         # A new order of all scenes each time they have been through.
-        at = step * self.args.scenes
+        at = step * self.stage.scenes
         epoch, start = divmod(at, len(self.features))
-        order = np.random.default_rng((6 + self.whole, epoch)).permutation(len(self.features))
-        indices = [int(order[(start + i) % len(order)]) for i in range(self.args.scenes)]
+        order = np.random.default_rng((6, *self.args.stage.encode(), epoch)).permutation(len(self.features))
+        indices = [int(order[(start + i) % len(order)]) for i in range(self.stage.scenes)]
         scenes = [SymbolicScene(self.vocabulary, self.features.objects[i]) for i in indices]
-        made, owners, objects, holders = [], [], [], []
-        for i, scene in enumerate(scenes):
-            for d in ask(rng, scene, self.weights, self.args.questions):
-                made += examples(self.tokenizer, self.prefix, d)
-            owners += [i] * (len(made) - len(owners))
-            objects += scene.objects
-            holders += [i] * len(scene.objects)
-        batch = Batch(self.tokenizer, self.prefix, made, owners, with_image=self.whole)
+        objects = [o for scene in scenes for o in scene.objects]
+        holders = torch.tensor([i for i, scene in enumerate(scenes) for _ in scene.objects])
         boxes = jittered(rng, boxes_of(objects))
-        row_of = {id(o): i for i, o in enumerate(objects)}
         states = self.features.states(indices)
         with torch.autocast("cpu", torch.bfloat16):
-            content = self.model.contents(states, boxes, torch.tensor(holders))
-            regions = self.model.extractor.roi_align(content, boxes)
-            images = self.model.model.mm_projector(states[-1]) if self.whole else None
-            loss, right = answer_loss(self.model(batch, regions, row_of, images), batch)
+            content = self.model.contents(states, boxes, holders)
+        meaning, known = self.symbols.loss(content.float(), objects)
+        loss, shown = self.stage.symbols * meaning, {"meaning": meaning.item(), "known": known}
+        if not self.silent:
+            answers, right = self.answers(rng, scenes, states, content, boxes, objects)
+            loss, shown = loss + answers, {"loss": answers.item(), "right": right, **shown}
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         for group in self.groups:
             torch.nn.utils.clip_grad_norm_(group["params"], 1.0)
         self.optimizer.step()
-        return loss.item(), right
+        return shown
+
+    def answers(self, rng, scenes, states, content, boxes, objects):
+        """The loss of the language model's answers to drawn questions."""
+        made, owners = [], []
+        for i, scene in enumerate(scenes):
+            for d in ask(rng, scene, self.weights, self.args.questions):
+                made += examples(self.tokenizer, self.prefix, d)
+            owners += [i] * (len(made) - len(owners))
+        batch = Batch(self.tokenizer, self.prefix, made, owners, with_image=self.whole)
+        row_of = {id(o): i for i, o in enumerate(objects)}
+        with torch.autocast("cpu", torch.bfloat16):
+            regions = self.model.extractor.roi_align(content, boxes)
+            images = self.model.model.mm_projector(states[-1]) if self.whole else None
+            return answer_loss(self.model(batch, regions, row_of, images), batch)
 
     def run(self):
         log = Log(self.args.work / f"{self.args.stage}.log")
-        for step in range(self.first, self.args.steps):
+        for step in range(self.first, self.stage.steps):
             for group in self.optimizer.param_groups:
-                group["lr"] = group["peak"] * cosine(step, self.args.steps, warmup=100)
-            loss, right = self.step(step)
-            log.step(step, self.args.steps, loss=loss, right=right)
-            if (step + 1) % 200 == 0 or step + 1 == self.args.steps:
-                save_state(self.state, {"model": self.model}, self.optimizer, step + 1)
+                group["lr"] = group["peak"] * cosine(step, self.stage.steps, warmup=100)
+            log.step(step, self.stage.steps, **self.step(step))
+            if (step + 1) % 200 == 0 or step + 1 == self.stage.steps:
+                save_state(self.state, self.modules, self.optimizer, step + 1)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--stage", choices=("regions", "all"), required=True)
+    parser.add_argument("--stage", choices=STAGES, required=True)
     parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=2500)
-    parser.add_argument("--scenes", type=int, default=4, help="scenes a step")
     parser.add_argument("--questions", type=int, default=8, help="drawn questions a scene")
     parser.add_argument("--lr", type=float, default=1e-3, help="of the region extractor")
     parser.add_argument("--lr-language", type=float, default=5e-4)

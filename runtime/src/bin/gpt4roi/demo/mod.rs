@@ -114,11 +114,12 @@ fn converse(
     printer: &mut TextPrinter,
 ) -> anyhow::Result<Vec<Shown>> {
     let mut shown = Vec::new();
+    let mut conversation = engine.conversation(subject.image.clone());
     for asked in questions::questions(subject.boxes.len(), &subject.labels) {
         let Asked { questions, boxes } = asked;
         let numbers: Vec<usize> = boxes.iter().map(|i| i + 1).collect();
         let mut new: Vec<PixelBox> = boxes.iter().map(|i| subject.boxes[*i]).collect();
-        let mut conversation = engine.conversation(subject.image.clone());
+        conversation.restart();
         for question in questions {
             let request = Request {
                 boxes: std::mem::take(&mut new),
