@@ -34,7 +34,7 @@ pub enum Residence {
 }
 
 /// ggml's CPU kernels read rows with aligned vector loads.
-const HOST_ALIGNMENT: usize = 32;
+pub(crate) const HOST_ALIGNMENT: usize = 32;
 
 /// A set of named tensors on one device. Immutable once made, except through graphs that store
 /// into it ([`crate::graph::Builder::store`]).
@@ -54,12 +54,42 @@ unsafe impl Send for TensorSet {}
 // SAFETY: metadata is immutable; data is read and written under `lock`, mapped data only read.
 unsafe impl Sync for TensorSet {}
 
-struct Buffer(NonNull<sys::ggml_backend_buffer>);
+/// Storage of tensors.
+#[derive(Debug)]
+pub(crate) struct Buffer(NonNull<sys::ggml_backend_buffer>);
+
+// SAFETY: a handle that is bound to no thread.
+unsafe impl Send for Buffer {}
+// SAFETY: what is done through `&self` only reads the handle.
+unsafe impl Sync for Buffer {}
 
 impl Drop for Buffer {
     fn drop(&mut self) {
         // SAFETY: created by ggml, freed once.
         unsafe { sys::ggml_backend_buffer_free(self.0.as_ptr()) }
+    }
+}
+
+impl Buffer {
+    /// A buffer over a whole mapping, for reading; `largest` is the size of its largest tensor.
+    ///
+    /// # Safety
+    /// The mapping must outlive the buffer, and `device` be one of ggml's.
+    pub(crate) unsafe fn over_mapping(
+        device: sys::ggml_backend_dev_t,
+        map: &Mmap,
+        largest: usize,
+    ) -> Result<Buffer> {
+        let base = map.as_ptr().cast_mut().cast();
+        // SAFETY: the mapping covers `map.len()` bytes; the rest is passed on to the caller.
+        let raw =
+            unsafe { sys::ggml_backend_dev_buffer_from_host_ptr(device, base, map.len(), largest) };
+        let refused = || Error::Create { action: "use mapped memory on a device".into() };
+        NonNull::new(raw).map(Buffer).ok_or_else(refused)
+    }
+
+    pub(crate) fn as_ptr(&self) -> *mut sys::ggml_backend_buffer {
+        self.0.as_ptr()
     }
 }
 
@@ -180,15 +210,9 @@ fn place_in_mapping(
 ) -> Result<Buffer> {
     let base = map.as_ptr().cast_mut();
     let largest = stored.iter().map(|t| t.n_bytes).max().unwrap_or(0);
-    // SAFETY: the mapping covers `map.len()` bytes and outlives the buffer (the set holds both and
-    // drops the buffer first). It is read-only, and `Builder::store` refuses mapped sets.
-    let raw = unsafe {
-        let dev = backend.device();
-        sys::ggml_backend_dev_buffer_from_host_ptr(dev, base.cast(), map.len(), largest)
-    };
-    let buffer = NonNull::new(raw).map(Buffer).ok_or_else(|| Error::Create {
-        action: format!("use mapped memory on device `{}`", backend.info().name),
-    })?;
+    // SAFETY: the set holds buffer and mapping and drops the buffer first. The mapping is
+    // read-only, and `Builder::store` refuses mapped sets.
+    let buffer = unsafe { Buffer::over_mapping(backend.device(), map, largest)? };
     for t in stored {
         // SAFETY: `check_placement` proved that the range lies inside the mapping.
         let status = unsafe {

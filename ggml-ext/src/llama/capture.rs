@@ -1,19 +1,24 @@
-//! Copies of chosen inner tensors of a decode, for comparing with a reference.
+//! What happens to a graph's nodes before and after they are computed: those that do nothing are taken
+//! out, and copies of chosen ones are kept for comparing with a reference.
 
+use super::Model;
 use crate::backend::owned;
 use crate::sys;
 use std::collections::HashMap;
 use std::ffi::c_void;
 
-/// Keeps the last row of every tensor whose name starts with the prefix.
+/// Keeps the last row of every tensor whose name starts with the prefix, if there is one.
 pub(super) struct Capture {
-    prefix: String,
+    prefix: Option<String>,
+    model: Model,
     rows: HashMap<String, Vec<f32>>,
 }
 
 impl Capture {
-    pub(super) fn new(prefix: String) -> Capture {
-        Capture { prefix, rows: HashMap::new() }
+    /// `None` if no node of the model's graphs is of interest.
+    pub(super) fn new(prefix: Option<String>, model: &Model) -> Option<Capture> {
+        let wanted = prefix.is_some() || model.is_in_place();
+        wanted.then(|| Capture { prefix, model: model.clone(), rows: HashMap::new() })
     }
 
     pub(super) fn row(&self, name: &str) -> Option<&[f32]> {
@@ -46,11 +51,16 @@ pub(super) unsafe extern "C" fn on_eval(
     data: *mut c_void,
 ) -> bool {
     // SAFETY: `data` is the boxed Capture that the context owns; callbacks run one at a time on
-    // the thread that decodes, which holds the context mutably.
+    // the thread that decodes, which holds the context mutably. It is asked about a node of an
+    // allocated graph before that is computed.
     unsafe {
         let capture = &mut *data.cast::<Capture>();
+        if let Some(storage) = capture.model.storage().filter(|_| ask) {
+            storage.skip_neutral(t);
+        }
+        let Some(prefix) = &capture.prefix else { return !ask };
         let name = owned((*t).name.as_ptr());
-        if !name.starts_with(&capture.prefix) {
+        if !name.starts_with(prefix) {
             return !ask;
         }
         if !ask {

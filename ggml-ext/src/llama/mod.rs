@@ -6,6 +6,7 @@
 mod batch;
 mod capture;
 mod context;
+mod in_place;
 mod model;
 mod quantize;
 mod sampler;

@@ -1,5 +1,6 @@
 //! Loading a model and its vocabulary.
 
+use super::in_place::{self, Storage};
 use crate::{Error, Result, backend, logging, sys};
 use llama_cpp_2::model::LlamaModel;
 use llama_cpp_2::token::LlamaToken;
@@ -12,7 +13,8 @@ use std::sync::Arc;
 /// How to load a model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoadOptions {
-    /// Map the file instead of reading it.
+    /// Map the file instead of reading it. Where the weights are used in the host's memory, opening
+    /// reads none of them ([`Model::is_in_place`]).
     pub mmap: bool,
     /// Lock the weights in memory.
     pub mlock: bool,
@@ -69,28 +71,88 @@ pub enum TokenKind {
 
 /// A loaded language model. Clones share it.
 #[derive(Clone, Debug)]
-pub struct Model(Arc<LlamaModel>);
+pub struct Model(Arc<Inner>);
 
-// `load` and `raw` rely on it: `LlamaModel` is `repr(transparent)` over one non-null pointer.
+#[derive(Debug)]
+struct Inner {
+    model: LlamaModel,
+    // After the model, whose tensors lie in it.
+    storage: Option<Storage>,
+}
+
+// `Loading::run` and `raw` rely on it: `LlamaModel` is `repr(transparent)` over one non-null pointer.
 const _: () = assert!(size_of::<Option<LlamaModel>>() == size_of::<*mut sys::llama_model>());
 
-/// A progress callback, and whether it asked to stop.
-struct Progress<'a> {
+/// A load under way: its file, who hears of its progress, and whether that asked to stop.
+pub(super) struct Loading<'a> {
+    path: &'a Path,
     callback: &'a mut dyn FnMut(f32) -> bool,
     stopped: bool,
 }
 
 unsafe extern "C" fn on_progress(done: f32, data: *mut c_void) -> bool {
-    // SAFETY: `data` is the Progress on the stack of `load`, which is not touched by anybody else
-    // while llama.cpp loads.
-    let progress = unsafe { &mut *data.cast::<Progress>() };
-    progress.stopped |= !(progress.callback)(done);
-    !progress.stopped
+    // SAFETY: `data` is the Loading that `Loading::run` has borrowed, which is not touched by
+    // anybody else while llama.cpp loads.
+    let loading = unsafe { &mut *data.cast::<Loading>() };
+    loading.stopped |= !(loading.callback)(done);
+    !loading.stopped
+}
+
+impl Loading<'_> {
+    pub(super) fn path(&self) -> &Path {
+        self.path
+    }
+
+    /// Tells how much is done.
+    pub(super) fn report(&mut self, done: f32) -> Result<()> {
+        if (self.callback)(done) { Ok(()) } else { Err(Error::Cancelled) }
+    }
+
+    pub(super) fn failed(&self, reason: impl Into<String>) -> Error {
+        Error::ModelLoad { path: self.path.into(), reason: reason.into() }
+    }
+
+    /// Runs one of llama.cpp's loaders.
+    ///
+    /// # Safety
+    /// `load` must return what that loader returned.
+    pub(super) unsafe fn run(
+        &mut self,
+        mut params: sys::llama_model_params,
+        load: impl FnOnce(sys::llama_model_params) -> *mut sys::llama_model,
+    ) -> Result<LlamaModel> {
+        params.progress_callback = Some(on_progress);
+        params.progress_callback_user_data = std::ptr::from_mut(self).cast();
+        logging::take_error();
+        match NonNull::new(load(params)) {
+            // SAFETY: `LlamaModel` is `repr(transparent)` over a `repr(transparent)` wrapper of
+            // `NonNull<llama_model>` in the pinned version, and owns the model from here on.
+            Some(raw) => {
+                Ok(unsafe { std::mem::transmute::<NonNull<sys::llama_model>, LlamaModel>(raw) })
+            }
+            None if self.stopped => Err(Error::Cancelled),
+            None => Err(self.failed(logging::take_error().unwrap_or("it gives no reason".into()))),
+        }
+    }
+
+    /// llama.cpp's own way: the file is read, or mapped and asked for at once.
+    fn run_plain(&mut self, params: sys::llama_model_params) -> Result<Inner> {
+        let name = self.path.to_str().and_then(|p| CString::new(p).ok());
+        let name = name.ok_or_else(|| self.failed("its path is not UTF-8"))?;
+        // SAFETY: the path is NUL-terminated.
+        let load = |params| unsafe { sys::llama_model_load_from_file(name.as_ptr(), params) };
+        // SAFETY: the loader's result is passed on.
+        let model = unsafe { self.run(params, load)? };
+        Ok(Inner { model, storage: None })
+    }
 }
 
 impl Model {
     /// Loads a GGUF file. llama.cpp ends the process on some malformed files: check metadata of
     /// files from outside before.
+    ///
+    /// With `mmap`, and neither `mlock` nor `repack`, the weights are used where the file is mapped
+    /// and none are read before they are needed; this takes Linux and a process without a GPU. Everything else is left to llama.cpp's own loader.
     ///
     /// `progress` is called with 0.0 to 1.0 and stops the load by returning false.
     ///
@@ -102,57 +164,63 @@ impl Model {
         progress: &mut dyn FnMut(f32) -> bool,
     ) -> Result<Model> {
         backend::init();
-        let fail = |reason: String| Error::ModelLoad { path: path.into(), reason };
-        let name = path.to_str().and_then(|p| CString::new(p).ok());
-        let name = name.ok_or_else(|| fail("its path is not UTF-8".into()))?;
-        let mut progress = Progress { callback: progress, stopped: false };
-        let mut params = options.raw();
-        params.progress_callback = Some(on_progress);
-        params.progress_callback_user_data = std::ptr::from_mut(&mut progress).cast();
-        logging::take_error();
-        // SAFETY: the path is NUL-terminated; the callback's data outlives the call.
-        let raw = unsafe { sys::llama_model_load_from_file(name.as_ptr(), params) };
-        match NonNull::new(raw) {
-            // SAFETY: `LlamaModel` is `repr(transparent)` over a `repr(transparent)` wrapper of
-            // `NonNull<llama_model>` in the pinned version, and owns the model from here on.
-            Some(raw) => Ok(Model(Arc::new(unsafe {
-                std::mem::transmute::<NonNull<sys::llama_model>, LlamaModel>(raw)
-            }))),
-            None if progress.stopped => Err(Error::Cancelled),
-            None => Err(fail(logging::take_error().unwrap_or_else(|| "it gives no reason".into()))),
+        let mut loading = Loading { path, callback: progress, stopped: false };
+        let params = options.raw();
+        if in_place::is_possible(options) {
+            match in_place::load(params, &mut loading) {
+                Ok((model, storage)) => {
+                    return Ok(Model(Arc::new(Inner { model, storage: Some(storage) })));
+                }
+                Err(Error::Cancelled) => return Err(Error::Cancelled),
+                Err(e) => tracing::warn!("the language model is read as a whole, because: {e}"),
+            }
         }
+        loading.run_plain(params).map(|inner| Model(Arc::new(inner)))
+    }
+
+    /// Whether the weights are used where the file is mapped, without having been read on opening.
+    pub fn is_in_place(&self) -> bool {
+        self.0.storage.is_some()
+    }
+
+    pub(super) fn storage(&self) -> Option<&Storage> {
+        self.0.storage.as_ref()
+    }
+
+    fn inner(&self) -> &LlamaModel {
+        &self.0.model
     }
 
     pub(crate) fn raw(&self) -> *mut sys::llama_model {
         // SAFETY: `LlamaModel` is `repr(transparent)` over a `repr(transparent)` wrapper of a
         // `NonNull<llama_model>` in the pinned version; the size is asserted above.
-        unsafe { *std::ptr::from_ref::<LlamaModel>(&self.0).cast::<*mut sys::llama_model>() }
+        unsafe { *std::ptr::from_ref::<LlamaModel>(self.inner()).cast::<*mut sys::llama_model>() }
     }
 
     /// Width of a token embedding.
     pub fn n_embd(&self) -> usize {
-        self.0.n_embd().max(0) as usize
+        self.inner().n_embd().max(0) as usize
     }
 
     /// Number of tokens in the vocabulary.
     pub fn n_vocab(&self) -> usize {
-        self.0.n_vocab().max(0) as usize
+        self.inner().n_vocab().max(0) as usize
     }
 
     /// Number of transformer blocks.
     pub fn n_layer(&self) -> usize {
-        self.0.n_layer() as usize
+        self.inner().n_layer() as usize
     }
 
     /// The context length that the model was trained with.
     pub fn n_ctx_train(&self) -> usize {
-        self.0.n_ctx_train() as usize
+        self.inner().n_ctx_train() as usize
     }
 
     /// Ids of plain text: no special token is recognised or added; a SentencePiece vocabulary
     /// gets its leading blank.
     pub fn tokenize(&self, text: &str) -> Vec<i32> {
-        let tokens = self.0.vocab().tokenize(text.as_bytes(), false, false);
+        let tokens = self.inner().vocab().tokenize(text.as_bytes(), false, false);
         tokens.into_iter().map(|t| t.0).collect()
     }
 
@@ -161,7 +229,7 @@ impl Model {
         if !(0..self.n_vocab() as i32).contains(&id) {
             return None;
         }
-        let (vocab, id) = (self.0.vocab(), LlamaToken(id));
+        let (vocab, id) = (self.inner().vocab(), LlamaToken(id));
         let text = vocab.text(id)?.to_string_lossy().into_owned();
         let attr = vocab.attr(id);
         let kind = if attr.contains(LlamaTokenAttr::Byte) {
