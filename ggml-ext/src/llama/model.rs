@@ -125,9 +125,9 @@ impl Loading<'_> {
         params.progress_callback_user_data = std::ptr::from_mut(self).cast();
         logging::take_error();
         match NonNull::new(load(params)) {
-            // SAFETY: `LlamaModel` is `repr(transparent)` over a `repr(transparent)` wrapper of
-            // `NonNull<llama_model>` in the pinned version, and owns the model from here on.
             Some(raw) => {
+                // SAFETY: `LlamaModel` is `repr(transparent)` over a `repr(transparent)` wrapper of
+                // `NonNull<llama_model>` in the pinned version, and owns the model from here on.
                 Ok(unsafe { std::mem::transmute::<NonNull<sys::llama_model>, LlamaModel>(raw) })
             }
             None if self.stopped => Err(Error::Cancelled),

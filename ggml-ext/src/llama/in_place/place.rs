@@ -57,7 +57,7 @@ impl<'a> Placing<'a> {
         // the buffer covers, and the tensor has that size. The storage that it had belongs to the
         // model, which frees it.
         unsafe {
-            let fits = (*t).type_ as u32 == info.raw_type
+            let fits = (*t).type_ == info.raw_type
                 && (*t).ne.iter().zip(info.ne).all(|(&a, b)| u64::try_from(a) == Ok(b))
                 && sys::ggml_nbytes(t) == info.nbytes
                 && (*t).view_src.is_null()
