@@ -152,7 +152,8 @@ impl Model {
     /// files from outside before.
     ///
     /// With `mmap`, and neither `mlock` nor `repack`, the weights are used where the file is mapped
-    /// and none are read before they are needed; this takes Linux and a process without a GPU. Everything else is left to llama.cpp's own loader.
+    /// and none are read before they are needed; this takes Linux and a process without a GPU.
+    /// Everything else is left to llama.cpp's own loader.
     ///
     /// `progress` is called with 0.0 to 1.0 and stops the load by returning false.
     ///
@@ -174,6 +175,8 @@ impl Model {
                 Err(Error::Cancelled) => return Err(Error::Cancelled),
                 Err(e) => tracing::warn!("the language model is read as a whole, because: {e}"),
             }
+        } else {
+            tracing::debug!("the language model is left to llama.cpp's own loader");
         }
         loading.run_plain(params).map(|inner| Model(Arc::new(inner)))
     }

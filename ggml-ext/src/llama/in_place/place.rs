@@ -76,6 +76,7 @@ impl<'a> Placing<'a> {
     /// Fills a tensor that is optional to llama.cpp and absent from the file so that it changes no
     /// bit: x + -0 and x * 1 are x.
     unsafe fn neutralise(&mut self, t: *mut sys::ggml_tensor, name: &str) -> bool {
+        // llama.cpp's own names, which it gives in every architecture; no file of ours has them.
         let value = match name.rsplit('.').next() {
             Some("bias") => -0.0f32,
             Some("scale" | "input_scale") => 1.0,
