@@ -38,27 +38,45 @@ class Answerer:
         maps = [s.transpose(1, 2).reshape(1, -1, 16, 16) for s in states]
         return self.model.model.mm_projector(states[-1]), self.model.extractor.mlvl_fuse(maps)
 
-    def answer(self, image, levels, turns):
-        """The greedy answer of every turn."""
-        answers, boxes = [], []
-        for k, turn in enumerate(turns):
-            boxes += [Box(b) for b in turn["boxes"]]
-            fractions = torch.tensor([b.box for b in boxes], dtype=torch.float32) / 224
-            content = self.model.extractor.roi_align.content(levels, fractions, torch.zeros(len(boxes)).long())
-            regions = self.model.extractor.roi_align(content, fractions)
-            prompt = [1] + self.tokenizer.encode(render([t["question"] for t in turns[:k + 1]], answers))
-            answers.append(self.greedy(image, regions, boxes, prompt[len(self.prefix):]))
+    def answer(self, image, levels, dialogues):
+        """The greedy answers to all turns of several dialogues about one picture, side by side."""
+        answers, boxes = [[] for _ in dialogues], [[] for _ in dialogues]
+        for k in range(max(map(len, dialogues))):
+            there = [i for i, turns in enumerate(dialogues) if k < len(turns)]
+            prompts = []
+            for i in there:
+                boxes[i] += [Box(b) for b in dialogues[i][k]["boxes"]]
+                questions = [t["question"] for t in dialogues[i][:k + 1]]
+                prompt = [1] + self.tokenizer.encode(render(questions, answers[i]))
+                prompts.append(prompt[len(self.prefix):])
+            for i, text in zip(there, self.greedy(image, levels, [boxes[i] for i in there], prompts)):
+                answers[i].append(text)
         return answers
 
-    def greedy(self, image, regions, boxes, ids):
-        row_of = {id(b): i for i, b in enumerate(boxes)}
-        n_prompt, text = len(ids), ""
-        while len(ids) - n_prompt < MAX_TOKENS and STOP not in text:
+    def greedy(self, image, levels, boxes, prompts):
+        flat = [b for row in boxes for b in row]
+        fractions = torch.tensor([b.box for b in flat], dtype=torch.float32) / 224
+        content = self.model.extractor.roi_align.content(levels, fractions, torch.zeros(len(flat)).long())
+        regions = self.model.extractor.roi_align(content, fractions)
+        row_of = {id(b): i for i, b in enumerate(flat)}
+        made, texts = [[] for _ in prompts], [""] * len(prompts)
+        for _ in range(MAX_TOKENS):
+            live = [i for i, text in enumerate(texts) if STOP not in text]
+            if not live:
+                break
             # The last id is no target: it only makes the one before it predict.
-            batch = Batch(self.tokenizer, self.prefix, [Example(ids + [0], len(ids), boxes)], [0], True)
-            ids = ids + [int(self.model(batch, regions, row_of, image)[0].argmax())]
-            text = self.tokenizer.decode(ids[n_prompt:])
-        return text.strip().removesuffix(STOP).strip().replace("Assistant: ", "").replace("Assistant:", "").strip()
+            rows = [Example(prompts[i] + made[i] + [0], len(prompts[i] + made[i]), boxes[i]) for i in live]
+            batch = Batch(self.tokenizer, self.prefix, rows, [0] * len(rows), True)
+            for i, token in zip(live, self.model(batch, regions, row_of, image).argmax(1).tolist()):
+                made[i].append(token)
+                texts[i] = self.tokenizer.decode(made[i])
+        return [shown(text) for text in texts]
+
+
+def shown(text):
+    """The answer without stop mark and speaker."""
+    text = text.strip().removesuffix(STOP).strip()
+    return text.replace("Assistant: ", "").replace("Assistant:", "").strip()
 
 
 def main():
@@ -72,9 +90,9 @@ def main():
     with args.out.open("w") as out:
         for image, group in itertools.groupby(itertools.islice(lines, args.limit), key=lambda q: q["image"]):
             vectors, levels = answerer.look(args.data / image)
-            for q in group:
-                answers = answerer.answer(vectors, levels, q["turns"])
-                print(json.dumps({"id": q["id"], "answers": answers}), file=out)
+            group = list(group)
+            for q, answers in zip(group, answerer.answer(vectors, levels, [q["turns"] for q in group])):
+                print(json.dumps({"id": q["id"], "answers": answers}), file=out, flush=True)
 
 
 if __name__ == "__main__":

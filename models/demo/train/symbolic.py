@@ -59,16 +59,15 @@ class Symbols(nn.Module):
         colours = [COLOURS.index(o.colour) + 1 if o.colour_clear else 0 for o in objects]
         return torch.tensor([o.concept for o in objects]), torch.tensor(colours)
 
-    def forward(self, objects, noise=0.0):
+    def forward(self, objects):
         concept, colour = self.indices(objects)
-        content = self.concept(concept) + self.colour(colour)
-        return content + noise * torch.randn_like(content)
+        return self.concept(concept) + self.colour(colour)
 
     def loss(self, content, objects):
         """How far `content` [n, M] is from the objects' symbols: as a distance, and as a choice among
         all of them. Also the share of objects whose concept is nearest."""
         concept, colour = self.indices(objects)
-        wanted = self.concept(concept) + self.colour(colour)
+        wanted = self(objects)
         score = lambda table: content @ table.weight.T / content.shape[1] ** 0.5
         concepts, colours = score(self.concept), score(self.colour)
         loss = F.mse_loss(content, wanted) + F.cross_entropy(concepts, concept) + F.cross_entropy(colours, colour)

@@ -27,18 +27,19 @@ from start import start
 from symbolic import Symbols, SymbolicScene, boxes_of
 from training import Log, answer_loss, cosine, load_state, save_state
 
-
-
 @dataclass(frozen=True)
 class Stage:
     before: str  # the stage whose state it starts from
     steps: int
     scenes: int  # a step
+    questions: int  # drawn for a scene
+    lr: float  # of the region extractor
     symbols: float  # weight of the symbols' loss
 
 
-STAGES = {"symbols": Stage("language", 2600, 6, 1.0), "regions": Stage("symbols", 300, 4, 0.3),
-          "all": Stage("regions", 2200, 4, 0.3)}
+STAGES = {"symbols": Stage("language", 3400, 6, 0, 1e-3, 1.0), "regions": Stage("symbols", 150, 4, 8, 2e-4, 0.5),
+          "all": Stage("regions", 1700, 6, 5, 4e-4, 1.0)}
+LR_LANGUAGE = 5e-4
 SHORT = {"category": 0, "colour": 2, "position": 1, "size": 1}
 EVERY = {"category": 2, "colour": 1, "position": 1, "size": 0.7, "caption": 2, "captions": 1.2, "relation": 1.8,
          "pointing": 1.2, "choice": 1.2, "dialogue": 1.2, "scene": 0.4}
@@ -92,12 +93,12 @@ class Trainer:
     def parameter_groups(self):
         extractor = list(self.model.extractor.parameters())
         wide = self.model.extractor.roi_align.flatten_linear.weight
-        groups = [{"params": [p for p in extractor if p is not wide], "peak": self.args.lr},
-                  {"params": [wide], "peak": self.args.lr * WIDE}]
+        groups = [{"params": [p for p in extractor if p is not wide], "peak": self.stage.lr},
+                  {"params": [wide], "peak": self.stage.lr * WIDE}]
         inside = {id(p) for p in extractor}
         others = [p for p in self.model.parameters() if id(p) not in inside]
         if self.whole:
-            groups.append({"params": others, "peak": self.args.lr_language})
+            groups.append({"params": others, "peak": LR_LANGUAGE})
         else:
             for p in others:
                 p.requires_grad_(False)
@@ -133,7 +134,7 @@ class Trainer:
         """The loss of the language model's answers to drawn questions."""
         made, owners = [], []
         for i, scene in enumerate(scenes):
-            for d in ask(rng, scene, self.weights, self.args.questions):
+            for d in ask(rng, scene, self.weights, self.stage.questions):
                 made += examples(self.tokenizer, self.prefix, d)
             owners += [i] * (len(made) - len(owners))
         batch = Batch(self.tokenizer, self.prefix, made, owners, with_image=self.whole)
@@ -157,9 +158,6 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--stage", choices=STAGES, required=True)
     parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--questions", type=int, default=8, help="drawn questions a scene")
-    parser.add_argument("--lr", type=float, default=1e-3, help="of the region extractor")
-    parser.add_argument("--lr-language", type=float, default=5e-4)
     Trainer(parser.parse_args()).run()
 
 
