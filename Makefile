@@ -19,7 +19,7 @@ setup: ## install what the build needs (cmake, C++ compiler, libclang) if it is 
 build: setup ## build everything, optimised
 	$(CARGO) build --release --workspace
 
-demo: build ## questions about a picture, answered and drawn (SCENE=NAME, a number, or random)
+demo: build ## questions about a picture, answered and drawn (SCENE=NAME, or a number for a fresh scene)
 	@scripts/demo.sh $(TARGET)
 
 demo-eval: build ## accuracy of the demo model on held-out questions (DATA, DEMO_CHECKPOINT, REFERENCE: scripts/demo_eval.sh)

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # From nothing to an answer. With the demo model in the tree: questions about a picture, and a picture of the answers.
 # Without it: a synthetic checkpoint in the published layout, converted as a real one would be, asked about a box in
-# a photo. Called by `make demo`, which has built the programs. SCENE chooses one of the demo model's scenes.
+# a photo. Called by `make demo`, which has built the programs. SCENE chooses one of the demo model's scenes by
+# name, or a fresh one by number.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

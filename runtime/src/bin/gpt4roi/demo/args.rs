@@ -8,18 +8,20 @@ use std::path::PathBuf;
 
 /// Answer a handful of questions about a picture and draw them into a PNG file.
 ///
-/// Without --image, about one of the scenes that come with the demo model.
+/// Without --image, about a scene: one of those that come with the demo model, or a fresh one.
 #[derive(FromArgs)]
 #[argh(
     subcommand,
     name = "demo",
-    example = "{command_name} --scene random --out scene.png",
+    example = "A fresh scene, the same each time:
+  {command_name} --scene 7 --out scene.png",
     example = "Your own picture:
   {command_name} --image photo.jpg --box 326,66,425,327 --box 77,66,481,390",
     note = "GPT4ROI_DEMO_DIR names another folder with a demo model and scenes."
 )]
 pub(crate) struct Demo {
-    /// bundled scene: its name, its number from 1, or random (default: the first)
+    /// a scene by name (default: the first of those that come with the model), a number to
+    /// compose a fresh one from (same number, same scene), or random for any number
     #[argh(option)]
     pub(crate) scene: Option<String>,
     /// image to ask about instead (JPEG, PNG, WebP, BMP); - reads standard input

@@ -1,10 +1,13 @@
 //! `gpt4roi demo`: a handful of questions about one picture, and a picture of the answers.
 
 mod args;
+mod chance;
+mod compose;
 mod picture;
 mod questions;
 mod renumber;
 mod scenes;
+mod sprites;
 mod times;
 
 pub(crate) use args::Demo;
@@ -22,10 +25,12 @@ use times::Times;
 
 /// What is asked about.
 struct Subject {
+    /// What it is called in a sentence.
+    title: String,
     /// Name of the scene, if it is one.
     scene: Option<String>,
-    /// Where the image came from.
-    source: PathBuf,
+    /// Where the image came from, if not from chance.
+    source: Option<PathBuf>,
     image: RgbImage8,
     boxes: Vec<PixelBox>,
     /// What the boxes show, where that is known.
@@ -47,7 +52,7 @@ pub(crate) struct Shown {
 struct Output<'a> {
     model: &'a str,
     scene: Option<&'a str>,
-    image: &'a Path,
+    image: Option<&'a Path>,
     boxes: Vec<[f64; 4]>,
     labels: &'a [String],
     answers: &'a [Shown],
@@ -89,15 +94,18 @@ fn subject(args: &Demo) -> anyhow::Result<Subject> {
     if let Some(path) = &args.image {
         let image = setup::image(path)?;
         let boxes = args.pixel_boxes(image.size())?;
-        return Ok(Subject { scene: None, source: path.into(), image, boxes, labels: Vec::new() });
+        let title = format!("`{path}`");
+        let source = Some(path.into());
+        return Ok(Subject { title, scene: None, source, image, boxes, labels: Vec::new() });
     }
     let dir = demo_model::dir().context("scenes come with the demo model")?;
-    let scene = scenes::load(&dir, args.scene.as_deref())?;
-    if scene.all.len() > 1 {
-        tracing::info!("scenes: {}", scene.all.join(", "));
-    }
-    let scenes::Scene { name, path, image, boxes, labels, .. } = scene;
-    Ok(Subject { scene: Some(name), source: path, image, boxes, labels })
+    let scenes::Scene { name, path, image, boxes, labels } =
+        scenes::load(&dir, args.scene.as_deref())?;
+    let title = match path {
+        Some(_) => format!("scene `{name}`"),
+        None => format!("the fresh scene {name}"),
+    };
+    Ok(Subject { title, scene: Some(name), source: path, image, boxes, labels })
 }
 
 fn open(args: &Demo, files: &Files) -> anyhow::Result<Engine> {
@@ -193,11 +201,7 @@ impl<'a> Stream<'a> {
 /// What is asked about, for people.
 fn introduction(engine: &Engine, subject: &Subject) -> String {
     let (w, h) = subject.image.size();
-    let what = match &subject.scene {
-        Some(name) => format!("scene `{name}`"),
-        None => format!("`{}`", subject.source.display()),
-    };
-    let mut text = format!("{} looks at {what}, {w}x{h}:\n", engine.info().name);
+    let mut text = format!("{} looks at {}, {w}x{h}:\n", engine.info().name, subject.title);
     for (i, b) in subject.boxes.iter().enumerate() {
         let label = subject.labels.get(i).map(|l| format!("  ({l})")).unwrap_or_default();
         text += &format!("  region{} at {b}{label}\n", i + 1);
@@ -234,7 +238,7 @@ fn object<'a>(
     Output {
         model: &engine.info().name,
         scene: subject.scene.as_deref(),
-        image: &subject.source,
+        image: subject.source.as_deref(),
         boxes: subject.boxes.iter().map(|b| [b.x1, b.y1, b.x2, b.y2]).collect(),
         labels: &subject.labels,
         answers,

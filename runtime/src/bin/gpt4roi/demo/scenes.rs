@@ -1,6 +1,8 @@
-//! The scenes that come with the demo model.
+//! The scenes that come with the demo model, and fresh ones.
 
-use anyhow::{Context, bail, ensure};
+use super::compose::{Composed, OBJECTS, compose};
+use super::sprites::Sprites;
+use anyhow::{Context, ensure};
 use gpt4roi::{PixelBox, RgbImage8, load_image};
 use serde::Deserialize;
 use std::collections::hash_map::RandomState;
@@ -11,17 +13,15 @@ use std::path::{Component, Path, PathBuf};
 const FOLDER: &str = "scenes";
 /// File in it that lists them.
 const INDEX: &str = "scenes.json";
-/// Name that chooses any of them.
+/// Word that stands for any number.
 const RANDOM: &str = "random";
 
 /// A picture with boxes.
 pub(crate) struct Scene {
-    /// Its name.
+    /// Its name, or the number that it was composed from.
     pub(crate) name: String,
-    /// Names of all scenes.
-    pub(crate) all: Vec<String>,
-    /// Where its picture is.
-    pub(crate) path: PathBuf,
+    /// Where its picture is, if there is a file.
+    pub(crate) path: Option<PathBuf>,
     /// Its picture.
     pub(crate) image: RgbImage8,
     /// Its boxes.
@@ -44,17 +44,53 @@ struct Entry {
     labels: Vec<String>,
 }
 
-/// Loads the scene that `wanted` chooses by name, number from 1, or `random`; the first without.
+/// The scene that `wanted` chooses by its name, by a number to compose one from, or by `random`,
+/// which standard error then says the number of; the first of the list without.
 pub(crate) fn load(model_dir: &Path, wanted: Option<&str>) -> anyhow::Result<Scene> {
-    let index_path = model_dir.join(FOLDER).join(INDEX);
-    let Index { mut scenes } = read(&index_path)?;
-    let all: Vec<String> = scenes.iter().map(|s| s.name.clone()).collect();
+    let folder = model_dir.join(FOLDER);
+    match wanted.map(|w| (w, w.parse::<u32>())) {
+        Some((RANDOM, _)) => {
+            // The keys of hash maps are random; a crate for one number would be too much.
+            let seed = RandomState::new().hash_one(0) as u32;
+            let scene = fresh(&folder, seed)?;
+            eprintln!("gpt4roi: scene {seed}; --scene {seed} composes it again");
+            Ok(scene)
+        }
+        Some((_, Ok(seed))) => fresh(&folder, seed),
+        _ => bundled(&folder.join(INDEX), wanted),
+    }
+}
+
+/// Composes the scene of a number.
+fn fresh(folder: &Path, seed: u32) -> anyhow::Result<Scene> {
+    let compose = || compose(&Sprites::load(folder, OBJECTS)?, seed);
+    let Composed { image, boxes, labels } = compose().with_context(|| {
+        let names = read(&folder.join(INDEX)).map(|index| format!(" {}", index.names().join(", ")));
+        let names = names.unwrap_or_default();
+        format!("cannot compose scene {seed}; choose one by name instead, --scene NAME:{names}")
+    })?;
+    Ok(Scene { name: seed.to_string(), path: None, image, boxes, labels })
+}
+
+/// Reads a scene that is in the list.
+fn bundled(index_path: &Path, wanted: Option<&str>) -> anyhow::Result<Scene> {
+    let mut index = read(index_path)?;
+    let all = index.names();
+    if all.len() > 1 {
+        tracing::info!("scenes: {}", all.join(", "));
+    }
     let chosen = choose(&all, wanted)?;
-    let Entry { name, image, boxes, labels } = scenes.swap_remove(chosen);
+    let Entry { name, image, boxes, labels } = index.scenes.swap_remove(chosen);
     let path = index_path.with_file_name(image);
     let image = load_image(&path).map_err(gpt4roi::Error::from)?;
     let boxes = boxes.into_iter().map(|[x1, y1, x2, y2]| PixelBox::new(x1, y1, x2, y2)).collect();
-    Ok(Scene { name, all, path, image, boxes, labels })
+    Ok(Scene { name, path: Some(path), image, boxes, labels })
+}
+
+impl Index {
+    fn names(&self) -> Vec<String> {
+        self.scenes.iter().map(|s| s.name.clone()).collect()
+    }
 }
 
 /// Reads the list and refuses what cannot be meant.
@@ -82,21 +118,14 @@ fn choose(all: &[String], wanted: Option<&str>) -> anyhow::Result<usize> {
     let Some(wanted) = wanted else {
         return Ok(0);
     };
-    if let Some(i) = all.iter().position(|name| name == wanted) {
-        return Ok(i);
-    }
-    if wanted == RANDOM {
-        // The keys of hash maps are random; a crate for one number would be too much.
-        return Ok((RandomState::new().hash_one(0) % all.len() as u64) as usize);
-    }
-    match wanted.parse::<usize>() {
-        Ok(n) if (1..=all.len()).contains(&n) => Ok(n - 1),
-        _ => bail!(
-            "no scene `{wanted}`: choose {RANDOM}, a number from 1 to {}, or one of {}",
-            all.len(),
-            all.join(", ")
-        ),
-    }
+    let found = all.iter().position(|name| name == wanted);
+    found.with_context(|| {
+        let (all, last) = (all.join(", "), u32::MAX);
+        format!(
+            "no scene `{wanted}`: choose one of {all}, a number from 0 to {last} for a fresh one, \
+             or {RANDOM} for any number"
+        )
+    })
 }
 
 #[cfg(test)]
@@ -104,20 +133,16 @@ mod tests {
     use super::choose;
 
     #[test]
-    fn scenes_are_chosen_by_name_number_or_chance() {
-        let all = ["desk", "2", "kitchen"].map(String::from);
+    fn scenes_are_chosen_by_name() {
+        let all = ["desk", "yard", "kitchen"].map(String::from);
         let chosen = |wanted| choose(&all, wanted).map_err(|e| e.to_string());
         assert_eq!(chosen(None), Ok(0));
+        assert_eq!(chosen(Some("desk")), Ok(0));
         assert_eq!(chosen(Some("kitchen")), Ok(2));
-        assert_eq!(chosen(Some("1")), Ok(0));
-        assert_eq!(chosen(Some("2")), Ok(1));
-        assert_eq!(chosen(Some("3")), Ok(2));
-        let mut seen = [false; 3];
-        (0..200).for_each(|_| seen[chosen(Some("random")).unwrap()] = true);
-        assert_eq!(seen, [true; 3]);
-        for bad in ["0", "4", "-1", "garden", ""] {
+        for bad in ["-1", "1.5", "4294967296", "garden", ""] {
             let message = chosen(Some(bad)).unwrap_err();
-            assert!(message.contains("desk, 2, kitchen"), "{message}");
+            assert!(message.contains("desk, yard, kitchen"), "{message}");
+            assert!(message.contains("random"), "{message}");
         }
     }
 }
