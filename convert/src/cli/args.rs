@@ -4,6 +4,7 @@ use argh::{EarlyExit, FromArgs};
 use gpt4roi_convert::{FileType, Options};
 use gpt4roi_models::Preset;
 use std::ffi::OsString;
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -187,7 +188,8 @@ impl Exit {
     pub fn print(self) -> ExitCode {
         match self {
             Exit::Answer(text) => {
-                println!("{}", text.trim_end());
+                // A reader that has left already wants no more of it.
+                let _ = writeln!(std::io::stdout(), "{}", text.trim_end());
                 ExitCode::SUCCESS
             }
             Exit::Usage(text) => {

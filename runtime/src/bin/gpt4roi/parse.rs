@@ -3,6 +3,7 @@
 use super::{DONE, USAGE};
 use crate::args::Args;
 use argh::FromArgs;
+use std::io::{self, Write};
 
 /// Parses the process's arguments. On `--help`, `--version` or a mistake everything is printed
 /// already and the exit code comes back.
@@ -13,7 +14,7 @@ pub(crate) fn args() -> Result<Args, u8> {
         .collect::<Result<_, _>>()
         .map_err(|a| usage(&format!("`{a}` is not valid UTF-8")))?;
     if matches!(raw.first().map(String::as_str), Some("--version" | "-V")) {
-        println!("gpt4roi {}", env!("CARGO_PKG_VERSION"));
+        print(concat!("gpt4roi ", env!("CARGO_PKG_VERSION")));
         return Err(DONE);
     }
     if raw.is_empty() {
@@ -24,11 +25,16 @@ pub(crate) fn args() -> Result<Args, u8> {
     let split: Vec<&str> = split.iter().map(String::as_str).collect();
     Args::from_args(&["gpt4roi"], &split).map_err(|exit| match exit.status {
         Ok(()) => {
-            println!("{}", exit.output.trim_end());
+            print(exit.output.trim_end());
             DONE
         }
         Err(()) => usage(exit.output.trim_end()),
     })
+}
+
+/// Prints a line; a reader that has left already wants no more of it.
+fn print(line: &str) {
+    let _ = writeln!(io::stdout(), "{line}");
 }
 
 fn usage(message: &str) -> u8 {
