@@ -23,6 +23,9 @@ pub struct LanguageConfig {
     /// Distance of the hidden states that feed neighbouring levels; the original's is a constant.
     #[serde(default = "default_level_step")]
     pub mm_vision_level_step: u32,
+    /// Groups of the region extractor's group norms; the original's is a constant.
+    #[serde(default = "default_norm_groups")]
+    pub mm_region_norm_groups: u32,
     #[serde(default = "yes")]
     pub mm_use_im_start_end: bool,
     #[serde(default = "yes")]
@@ -105,6 +108,9 @@ fn default_select_layer() -> i64 {
 }
 fn default_level_step() -> u32 {
     3
+}
+fn default_norm_groups() -> u32 {
+    64
 }
 fn default_mlp_ratio() -> f64 {
     4.0

@@ -12,8 +12,6 @@ use gpt4roi_models::{
 };
 use std::path::Path;
 
-/// Groups of the group norms: a constant of the original code.
-const GN_GROUPS: u32 = 64;
 /// Epsilon of the region extractor's norms: the default of the original's library.
 const NORM_EPS: f32 = 1e-5;
 /// Samples on a side of a bin: a constant of the original code.
@@ -79,7 +77,7 @@ fn region(
         n_mid: extent(language, &flatten, 0)?,
         n_pos_hidden: extent(language, &names::weight(&hf::pos_embedd(0)), 0)?,
         n_fuse: count(language, |f| names::weight(&hf::fuse_conv(f))),
-        gn_groups: GN_GROUPS,
+        gn_groups: c.mm_region_norm_groups,
         gn_eps: NORM_EPS,
         ln_eps: NORM_EPS,
         roi_output_size: roi_side(language.path(), extent(language, &flatten, 1)?, n_channels)?,

@@ -156,6 +156,18 @@ fn clip_with_the_exact_gelu() {
 }
 
 #[test]
+fn groups_of_the_group_norms() {
+    let tiny = Tiny::new();
+    assert_eq!(hparams(&tiny).region.gn_groups, 64);
+    tiny.edit_json("config.json", |c| c["mm_region_norm_groups"] = json!(4));
+    assert_eq!(hparams(&tiny).region.gn_groups, 4);
+    for bad in [json!(0), json!(3), json!("four")] {
+        tiny.edit_json("config.json", |c| c["mm_region_norm_groups"] = bad);
+        refuses(&tiny, &["groups"]);
+    }
+}
+
+#[test]
 fn steps_between_levels() {
     let tiny = Tiny::new();
     assert_eq!(hparams(&tiny).region.taps, [2, 5, 8, 11]);
