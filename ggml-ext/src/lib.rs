@@ -7,6 +7,7 @@
 //! * [`devices`], [`Backend`]: what ggml can compute on;
 //! * [`graph`], [`nn`]: graphs that are built once and run many times;
 //! * [`roi_align`]: RoIAlign with its lowerings;
+//! * [`winograd`]: 3x3 convolutions on the CPU;
 //! * [`gguf`]: reading and writing model files;
 //! * [`quant`]: between f32 and the types of tensors;
 //! * [`weights`]: tensors mapped from a file or allocated on a device;
@@ -15,6 +16,7 @@
 
 mod backend;
 mod cancel;
+mod conv_3x3;
 mod dtype;
 mod error;
 mod file_type;
@@ -30,6 +32,7 @@ mod stable_box;
 mod sys;
 mod tensor;
 pub mod weights;
+pub mod winograd;
 
 pub use backend::{Backend, CPU, DeviceInfo, DeviceKind, devices};
 pub use cancel::CancelToken;

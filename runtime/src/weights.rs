@@ -45,6 +45,16 @@ impl<'a, 'g> Weights<'a, 'g> {
         Ok(self.g.layer_norm(x, self.weight(base)?, self.bias(base)?, eps))
     }
 
+    /// 3x3 convolution of several maps by one kernel, without bias.
+    pub(crate) fn conv_3x3(&self, maps: &[Tensor<'g>], base: &str) -> Result<Vec<Tensor<'g>>> {
+        Ok(self.g.conv_3x3(maps, self.weight(base)?)?)
+    }
+
+    /// 3x3 convolution of `n` maps `[W, H, C, n]`, without bias.
+    pub(crate) fn conv_3x3_batch(&self, maps: Tensor<'g>, base: &str) -> Result<Tensor<'g>> {
+        Ok(self.g.conv_3x3_batch(maps, self.weight(base)?)?)
+    }
+
     /// 3x3 (or patch) convolution without bias.
     pub(crate) fn conv_2d(
         &self,

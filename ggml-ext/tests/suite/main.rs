@@ -2,6 +2,7 @@
 
 mod graphs;
 mod roi_align;
+mod winograd;
 
 use ggml_ext::{Backend, CancelToken};
 

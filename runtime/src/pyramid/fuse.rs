@@ -34,8 +34,8 @@ pub(super) fn conv_block<'g>(
     maps: &[Tensor<'g>],
 ) -> Result<Vec<Tensor<'g>>> {
     let norm = gguf::fuse_norm(f);
-    let block = maps.iter().enumerate().map(|(l, &x)| {
-        let y = w.conv_2d(x, &gguf::fuse_conv(f), 1, 1)?;
+    let convolved = w.conv_3x3(maps, &gguf::fuse_conv(f))?;
+    let block = convolved.into_iter().enumerate().map(|(l, y)| {
         let (scale, bias) = (w.weight(&norm)?, w.bias(&norm)?);
         let y = g.relu(g.group_norm(y, r.gn_groups as usize, scale, bias, r.gn_eps));
         Ok(g.named(y, &format!("fuse.{f}.{l}")))

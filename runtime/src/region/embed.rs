@@ -51,7 +51,7 @@ fn sum_of_convs<'g>(
         let name = gguf::pconv(l as u32);
         let bias = w.bias(&name)?;
         let bias = g.reshape(bias, &[1, 1, bias.ne()[0]]);
-        let y = g.add(w.conv_2d(roi, &name, 1, 1)?, bias);
+        let y = g.add(w.conv_3x3_batch(roi, &name)?, bias);
         sum = Some(sum.map_or(y, |s| g.add(s, y)));
     }
     let sum = sum.ok_or_else(|| crate::Error::internal("a model without levels"))?;

@@ -1,0 +1,66 @@
+//! Instruction sets, and the micro kernel's shape on each.
+
+/// An instruction set that the kernels are compiled for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Isa {
+    /// AVX-512F.
+    Avx512,
+    /// AVX2 with FMA and F16C.
+    Avx2,
+    /// NEON of 64-bit Arm.
+    Neon,
+    /// Whatever the build is for.
+    Portable,
+}
+
+/// The micro kernel's shape: `tiles` x `vectors` accumulators of `lanes` output channels.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Micro {
+    pub(super) tiles: usize,
+    pub(super) vectors: usize,
+    pub(super) lanes: usize,
+}
+
+impl Micro {
+    /// Output channels of a micro kernel.
+    pub(super) fn outs(&self) -> usize {
+        self.vectors * self.lanes
+    }
+}
+
+impl Isa {
+    /// The fastest instruction set of this processor.
+    pub fn detect() -> Isa {
+        let all = [Isa::Avx512, Isa::Avx2, Isa::Neon];
+        all.into_iter().find(|isa| isa.is_available()).unwrap_or(Isa::Portable)
+    }
+
+    /// Whether this processor has it.
+    pub fn is_available(self) -> bool {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => is_x86_feature_detected!("avx512f"),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => {
+                is_x86_feature_detected!("avx2")
+                    && is_x86_feature_detected!("fma")
+                    && is_x86_feature_detected!("f16c")
+            }
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => std::arch::is_aarch64_feature_detected!("neon"),
+            Isa::Portable => true,
+            #[allow(unreachable_patterns)]
+            _ => false,
+        }
+    }
+
+    /// Accumulators fill 24 of 32 registers, or 12 of 16; the rest holds weights and a value.
+    pub(super) const fn micro(self) -> Micro {
+        match self {
+            Isa::Avx512 => Micro { tiles: 12, vectors: 2, lanes: 16 },
+            Isa::Avx2 => Micro { tiles: 6, vectors: 2, lanes: 8 },
+            Isa::Neon => Micro { tiles: 8, vectors: 3, lanes: 4 },
+            Isa::Portable => Micro { tiles: 4, vectors: 2, lanes: 4 },
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! Four lanes of NEON.
+
+use super::{Lanes, MAX, Task};
+use std::arch::aarch64::*;
+
+/// Four values. Exists only where the processor has NEON.
+#[derive(Clone, Copy)]
+pub(in super::super) struct Neon(float32x4_t);
+
+#[target_feature(enable = "neon")]
+unsafe fn with_neon<T: Task<Neon>>(task: T) {
+    // SAFETY: the caller's word.
+    unsafe { task.run() }
+}
+
+impl Lanes for Neon {
+    const N: usize = 4;
+
+    #[inline(always)]
+    unsafe fn call<T: Task<Self>>(task: T) {
+        // SAFETY: the caller's word.
+        unsafe { with_neon(task) }
+    }
+
+    #[inline(always)]
+    unsafe fn splat(v: f32) -> Self {
+        // SAFETY: the caller's word.
+        Neon(unsafe { vdupq_n_f32(v) })
+    }
+
+    #[inline(always)]
+    unsafe fn load(src: *const f32) -> Self {
+        // SAFETY: the caller's word.
+        Neon(unsafe { vld1q_f32(src) })
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, dst: *mut f32) {
+        // SAFETY: the caller's word; a value exists, hence NEON does.
+        unsafe { vst1q_f32(dst, self.0) }
+    }
+
+    #[inline(always)]
+    fn add(self, other: Self) -> Self {
+        // SAFETY: a value exists, hence NEON does.
+        Neon(unsafe { vaddq_f32(self.0, other.0) })
+    }
+
+    #[inline(always)]
+    fn sub(self, other: Self) -> Self {
+        // SAFETY: a value exists, hence NEON does.
+        Neon(unsafe { vsubq_f32(self.0, other.0) })
+    }
+
+    #[inline(always)]
+    fn mul(self, other: Self) -> Self {
+        // SAFETY: a value exists, hence NEON does.
+        Neon(unsafe { vmulq_f32(self.0, other.0) })
+    }
+
+    #[inline(always)]
+    fn add_product(self, a: Self, b: Self) -> Self {
+        // SAFETY: a value exists, hence NEON does.
+        Neon(unsafe { vfmaq_f32(self.0, a.0, b.0) })
+    }
+
+    #[inline(always)]
+    fn transpose(rows: &mut [Self; MAX]) {
+        let [a, b, c, d] = [rows[0].0, rows[1].0, rows[2].0, rows[3].0];
+        // SAFETY: values exist, hence NEON does.
+        unsafe {
+            let (ab0, ab1) = (vzip1q_f32(a, b), vzip2q_f32(a, b));
+            let (cd0, cd1) = (vzip1q_f32(c, d), vzip2q_f32(c, d));
+            rows[0] = Neon(vcombine_f32(vget_low_f32(ab0), vget_low_f32(cd0)));
+            rows[1] = Neon(vcombine_f32(vget_high_f32(ab0), vget_high_f32(cd0)));
+            rows[2] = Neon(vcombine_f32(vget_low_f32(ab1), vget_low_f32(cd1)));
+            rows[3] = Neon(vcombine_f32(vget_high_f32(ab1), vget_high_f32(cd1)));
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! The transform of the weights: `G g G^T` of each 3 x 3 kernel `g`.
+//!
+//! Lanes are output channels. In the file those lie far apart, so squares of output channels x
+//! consecutive elements are transposed first.
+
+use super::geometry::{IN, POINTS};
+use super::kernel::Element;
+use super::lanes::{Lanes, MAX, Task, load_first};
+
+/// Elements of a kernel of one input and one output channel.
+const TAPS: usize = 9;
+
+/// Input channels by which the places to be written are fetched ahead.
+const AHEAD: usize = 8;
+
+/// Makes U of a group of output channels, for the input channels `first..last`.
+///
+/// `kernel` has `c_in * c_out * 9` elements. `dst`, the place of the group's U, is valid to write
+/// at every point for `n_outs * c_in` floats, and nobody else accesses the rows of those input
+/// channels meanwhile. `n_outs` is a multiple of `NV * N`; output channels from `c_out` on count
+/// as zero.
+pub(super) struct TransformWeights<'a, E, const NV: usize> {
+    pub(super) kernel: &'a [E],
+    pub(super) c_in: usize,
+    pub(super) c_out: usize,
+    pub(super) first_out: usize,
+    pub(super) n_outs: usize,
+    pub(super) first: usize,
+    pub(super) last: usize,
+    pub(super) dst: *mut f32,
+    pub(super) point_stride: usize,
+}
+
+/// Elements of up to `MAX` input channels, lanes of output channels.
+type Taps = [[f32; MAX]; TAPS * MAX];
+
+impl<L: Lanes, E: Element, const NV: usize> Task<L> for TransformWeights<'_, E, NV> {
+    #[inline(always)]
+    unsafe fn run(self) {
+        debug_assert_eq!(self.kernel.len(), TAPS * self.c_in * self.c_out);
+        let mut taps: Taps = [[0.0; MAX]; TAPS * MAX];
+        for k in 0..self.n_outs / L::N {
+            let (micro, vector) = (k / NV, k % NV);
+            let mut c = self.first;
+            while c < self.last {
+                let n = L::N.min(self.last - c);
+                // SAFETY: the instruction set by the caller's word; channels `c..c + n` exist.
+                unsafe { self.gather::<L>(&mut taps, self.first_out + k * L::N, c, n) };
+                for i in 0..n {
+                    let row = (micro * self.c_in + c + i) * NV + vector;
+                    // SAFETY: the row is one of this group, and of the channels `first..last`.
+                    unsafe {
+                        let dst = self.dst.add(row * L::N);
+                        let taps = taps.as_ptr().add(i * TAPS);
+                        transform::<L>(taps, dst, self.point_stride, AHEAD * NV * L::N);
+                    }
+                }
+                c += n;
+            }
+        }
+    }
+}
+
+impl<E: Element, const NV: usize> TransformWeights<'_, E, NV> {
+    /// Elements of `n <= N` input channels from `c` on, of `N` output channels from `out` on.
+    ///
+    /// # Safety
+    /// The processor has the instruction set; the input channels exist.
+    #[inline(always)]
+    unsafe fn gather<L: Lanes>(&self, taps: &mut Taps, out: usize, c: usize, n: usize) {
+        let mut start = 0;
+        while start < n * TAPS {
+            let len = L::N.min(n * TAPS - start);
+            // SAFETY: `len` elements from `start` on belong to channels that exist, of outputs
+            // that are checked to exist; `taps` has `TAPS * MAX` rows, and `start + N` is at most
+            // `TAPS * N`.
+            unsafe {
+                let mut square = [L::splat(0.0); MAX];
+                for i in 0..L::N {
+                    if out + i < self.c_out {
+                        let at = ((out + i) * self.c_in + c) * TAPS + start;
+                        square[i] = load_elements(self.kernel.as_ptr().add(at), len);
+                    }
+                }
+                L::transpose(&mut square);
+                for i in 0..L::N {
+                    square[i].store(taps[start + i].as_mut_ptr());
+                }
+            }
+            start += L::N;
+        }
+    }
+}
+
+/// # Safety
+/// The processor has the instruction set; `n <= N` elements can be read at `src`.
+#[inline(always)]
+unsafe fn load_elements<L: Lanes, E: Element>(src: *const E, n: usize) -> L {
+    // SAFETY: the caller's word; a row has `MAX >= n` floats.
+    unsafe {
+        if n == L::N {
+            return E::load(src);
+        }
+        let mut row = [0.0; MAX];
+        for i in 0..n {
+            row[i] = (*src.add(i)).to_f32();
+        }
+        load_first(row.as_ptr(), n)
+    }
+}
+
+/// `G g G^T` of one input channel.
+///
+/// # Safety
+/// The processor has the instruction set; `taps` are nine rows of `MAX` floats; `N` floats can be
+/// written at each of the 36 points from `dst` on. `ahead` is the distance to what will be written
+/// later, a hint.
+#[inline(always)]
+unsafe fn transform<L: Lanes>(
+    taps: *const [f32; MAX],
+    dst: *mut f32,
+    point_stride: usize,
+    ahead: usize,
+) {
+    // SAFETY: the caller's word.
+    unsafe {
+        let mut columns = [[L::splat(0.0); 3]; IN];
+        for x in 0..3 {
+            let taps = taps.add(x);
+            let (second, third) = (taps.add(3), taps.add(6));
+            let column =
+                line([L::load(taps.cast()), L::load(second.cast()), L::load(third.cast())]);
+            for y in 0..IN {
+                columns[y][x] = column[y];
+            }
+        }
+        for y in 0..IN {
+            let row = line(columns[y]);
+            for x in 0..IN {
+                debug_assert!(y * IN + x < POINTS);
+                let dst = dst.add((y * IN + x) * point_stride);
+                L::prefetch(dst.wrapping_add(ahead));
+                row[x].store(dst);
+            }
+        }
+    }
+}
+
+/// `G g`, with the matrix of Lavin & Gray for the points 0, 1, -1, 2, -2 and infinity:
+///
+/// ```text
+///  1/4    0    0
+/// -1/6 -1/6 -1/6
+/// -1/6  1/6 -1/6
+/// 1/24 1/12  1/6
+/// 1/24 -1/12 1/6
+///    0    0    1
+/// ```
+#[inline(always)]
+fn line<L: Lanes>(g: [L; 3]) -> [L; IN] {
+    let even1 = g[0].add(g[2]).scaled(-1.0 / 6.0);
+    let even2 = g[0].scaled(1.0 / 24.0).add_scaled(g[2], 1.0 / 6.0);
+    [
+        g[0].scaled(0.25),
+        even1.add_scaled(g[1], -1.0 / 6.0),
+        even1.add_scaled(g[1], 1.0 / 6.0),
+        even2.add_scaled(g[1], 1.0 / 12.0),
+        even2.add_scaled(g[1], -1.0 / 12.0),
+        g[2],
+    ]
+}

@@ -1,0 +1,319 @@
+//! What one thread of a run does.
+
+use super::gemm::Multiply;
+use super::input::{TransformInput, panel_pixels};
+use super::isa::Isa;
+use super::kernel::{Element, Kernel};
+use super::lanes::Lanes;
+use super::moments::reduce;
+use super::output::TransformOutput;
+use super::plan::Plan;
+use super::probe::{Phase, Probe};
+use super::weights::TransformWeights;
+use super::workspace::Workspace;
+use super::{Conv, Job};
+use std::ops::Range;
+use std::sync::atomic::Ordering;
+
+/// Channels of a panel that are transformed at a time: a piece of work that threads take.
+const SLAB: usize = 256;
+
+/// A thread of a run.
+pub(super) struct Worker<'a> {
+    pub(super) conv: &'a Conv,
+    pub(super) plan: &'a Plan,
+    pub(super) workspace: &'a Workspace,
+    pub(super) job: &'a Job<'a>,
+    /// Number of this thread, and of all.
+    pub(super) ith: usize,
+    pub(super) nth: usize,
+}
+
+/// Output channels that are transformed and multiplied together.
+#[derive(Clone, Copy)]
+struct Group {
+    first: usize,
+    /// Filled up to whole micro kernels.
+    n: usize,
+}
+
+impl Worker<'_> {
+    /// This thread's share of the run.
+    ///
+    /// # Safety
+    /// As for [`Conv::run`]; the plan is the one for `nth` threads, the workspace large enough, and
+    /// the job of the convolution's sizes.
+    pub(super) unsafe fn run<P: Probe>(&self, probe: &mut P) {
+        const fn tiles(isa: Isa) -> usize {
+            isa.micro().tiles
+        }
+        const fn vectors(isa: Isa) -> usize {
+            isa.micro().vectors
+        }
+        // SAFETY: the instruction set is available, as checked when the convolution was made; the
+        // rest is the caller's word.
+        unsafe {
+            match self.conv.isa {
+                #[cfg(target_arch = "x86_64")]
+                Isa::Avx512 => {
+                    use super::lanes::x86::Avx512;
+                    self.work::<Avx512, { tiles(Isa::Avx512) }, { vectors(Isa::Avx512) }, P>(probe)
+                }
+                #[cfg(target_arch = "x86_64")]
+                Isa::Avx2 => {
+                    use super::lanes::x86::Avx2;
+                    self.work::<Avx2, { tiles(Isa::Avx2) }, { vectors(Isa::Avx2) }, P>(probe)
+                }
+                #[cfg(target_arch = "aarch64")]
+                Isa::Neon => {
+                    use super::lanes::neon::Neon;
+                    self.work::<Neon, { tiles(Isa::Neon) }, { vectors(Isa::Neon) }, P>(probe)
+                }
+                _ => {
+                    use super::lanes::portable::Portable;
+                    const ISA: Isa = Isa::Portable;
+                    self.work::<Portable, { tiles(ISA) }, { vectors(ISA) }, P>(probe)
+                }
+            }
+        }
+    }
+
+    /// # Safety
+    /// As for [`Worker::run`]; the processor has the instruction set, for which the plan is.
+    unsafe fn work<L: Lanes, const MR: usize, const NV: usize, P: Probe>(&self, probe: &mut P) {
+        let (plan, workspace) = (self.plan, self.workspace);
+        let n_panels = self.conv.problem.n_panels();
+        for block in 0..plan.n_blocks {
+            let first = (block * plan.block_panels).min(n_panels);
+            let panels = first..(first + plan.block_panels).min(n_panels);
+            if self.ith == 0 {
+                // All threads have left the previous block, and none takes a group before the
+                // barrier below.
+                workspace.next_group.0.store(0, Ordering::Relaxed);
+            }
+            probe.enter(Phase::Input);
+            // SAFETY: V of the previous block is not read any more: its last barrier is passed.
+            unsafe { self.transform_input::<L, MR>(panels.clone()) };
+            probe.enter(Phase::Wait);
+            workspace.barrier.wait(self.nth);
+            if self.ith == 0 {
+                // All have left the loop over the input, and enter it after the barrier below.
+                workspace.next_input.0.store(0, Ordering::Relaxed);
+            }
+            // SAFETY: V of the block is complete.
+            unsafe { self.run_groups::<L, MR, NV, P>(panels, probe) };
+            probe.enter(Phase::Wait);
+            workspace.barrier.wait(self.nth);
+        }
+        probe.enter(Phase::Moments);
+        // SAFETY: all output is written, and all segments are summed.
+        unsafe { self.reduce_moments(MR) };
+        probe.enter(Phase::Wait);
+    }
+
+    /// Transforms what this thread gets hold of a block's input.
+    ///
+    /// # Safety
+    /// All threads do so, and nobody reads V meanwhile.
+    unsafe fn transform_input<L: Lanes, const MR: usize>(&self, panels: Range<usize>) {
+        let (c_in, layout) = (self.conv.problem.c_in, &self.plan.layout);
+        let n_slabs = c_in.div_ceil(SLAB);
+        loop {
+            let i = self.workspace.next_input.0.fetch_add(1, Ordering::Relaxed);
+            let (panel, slab) = (i / n_slabs, i % n_slabs);
+            if panel >= panels.len() {
+                return;
+            }
+            let zeros = self.workspace.zeros.as_ptr();
+            let (geometry, first) = (&self.conv.geometry, (panels.start + panel) * MR);
+            let task = TransformInput {
+                pixels: &panel_pixels::<MR>(geometry, first, self.job.x, c_in, zeros),
+                dst: self.floats(layout.v + panel * layout.v_panel),
+                point_stride: layout.v_point,
+                first: slab * SLAB,
+                last: c_in.min((slab + 1) * SLAB),
+            };
+            // SAFETY: pixels and zeros have `c_in` floats each, as checked; this
+            // panel and slab of V are inside of the workspace and no other thread's, since the
+            // counter gives each number once. The processor has the instruction set.
+            unsafe { L::call(task) }
+        }
+    }
+
+    /// Computes the groups that this thread's team gets hold of, for the team's tiles.
+    ///
+    /// # Safety
+    /// All threads do so; V of the block is complete.
+    unsafe fn run_groups<L: Lanes, const MR: usize, const NV: usize, P: Probe>(
+        &self,
+        panels: Range<usize>,
+        probe: &mut P,
+    ) {
+        let size = self.plan.team_size;
+        let (team, member) = (self.ith / size, self.ith % size);
+        let state = &self.workspace.teams[team];
+        loop {
+            probe.enter(Phase::Wait);
+            if member == 0 {
+                // The others read the number between the two barriers below, hence not now.
+                let next = self.workspace.next_group.0.fetch_add(1, Ordering::Relaxed);
+                state.group.store(next, Ordering::Relaxed);
+            }
+            // After it, nobody of the team reads the previous group's U.
+            state.barrier.wait(size);
+            let group = state.group.load(Ordering::Relaxed);
+            if group >= self.plan.n_groups {
+                return;
+            }
+            let group = self.group(group);
+            probe.enter(Phase::Weights);
+            // SAFETY: the members transform different input channels, and none reads U.
+            unsafe {
+                self.transform_weights::<L, NV>(team, group, share(self.c_in(), member, size))
+            };
+            probe.enter(Phase::Wait);
+            state.barrier.wait(size);
+            let mine = share(panels.len(), member, size);
+            let mut first = mine.start;
+            while first < mine.end {
+                let last = mine.end.min(first + self.plan.piece_panels);
+                // SAFETY: U of the group and V are complete and not written; the members have
+                // different panels, hence different parts of the output and of the sums; teams
+                // have different groups, hence different channels.
+                unsafe { self.compute::<L, MR, NV, P>(group, &panels, first..last, probe) };
+                first = last;
+            }
+        }
+    }
+
+    fn group(&self, i: usize) -> Group {
+        let first = i * self.plan.width;
+        Group { first, n: self.plan.width.min(self.conv.problem.c_pad() - first) }
+    }
+
+    fn c_in(&self) -> usize {
+        self.conv.problem.c_in
+    }
+
+    /// # Safety
+    /// Nobody else accesses the team's U of those input channels meanwhile. The processor has the
+    /// instruction set.
+    unsafe fn transform_weights<L: Lanes, const NV: usize>(
+        &self,
+        team: usize,
+        group: Group,
+        channels: Range<usize>,
+    ) {
+        // SAFETY: the caller's word.
+        unsafe {
+            match self.job.kernel {
+                Kernel::F32(w) => self.transform_elements::<L, f32, NV>(w, team, group, channels),
+                Kernel::F16(w) => self.transform_elements::<L, _, NV>(w, team, group, channels),
+                Kernel::Bf16(w) => self.transform_elements::<L, _, NV>(w, team, group, channels),
+            }
+        }
+    }
+
+    /// # Safety
+    /// As for [`Worker::transform_weights`].
+    unsafe fn transform_elements<L: Lanes, E: Element, const NV: usize>(
+        &self,
+        kernel: &[E],
+        team: usize,
+        group: Group,
+        channels: Range<usize>,
+    ) {
+        let layout = &self.plan.layout;
+        let task = TransformWeights::<E, NV> {
+            kernel,
+            c_in: self.c_in(),
+            c_out: self.conv.problem.c_out,
+            first_out: group.first,
+            n_outs: group.n,
+            first: channels.start,
+            last: channels.end,
+            dst: self.floats(layout.u + team * layout.u_team),
+            point_stride: layout.u_point,
+        };
+        // SAFETY: the kernel's length was checked; U of the team is inside of the workspace; the
+        // rest is the caller's word.
+        unsafe { L::call(task) }
+    }
+
+    /// Multiplies and writes the output, for the panels `mine` of the block.
+    ///
+    /// # Safety
+    /// U and V are complete; nobody else accesses output and sums of those panels and channels.
+    /// The processor has the instruction set.
+    unsafe fn compute<L: Lanes, const MR: usize, const NV: usize, P: Probe>(
+        &self,
+        group: Group,
+        block: &Range<usize>,
+        mine: Range<usize>,
+        probe: &mut P,
+    ) {
+        let (layout, width, problem) = (&self.plan.layout, self.plan.width, &self.conv.problem);
+        let team = self.ith / self.plan.team_size;
+        let m = self.floats(layout.m + self.ith * layout.m_thread);
+        let multiply = Multiply::<MR, NV> {
+            v: self.floats(layout.v + mine.start * layout.v_panel),
+            v_point: layout.v_point,
+            v_panel: layout.v_panel,
+            u: self.floats(layout.u + team * layout.u_team),
+            u_point: layout.u_point,
+            m,
+            width,
+            n_panels: mine.len(),
+            n_outs: group.n,
+            c_in: problem.c_in,
+        };
+        let first_tile = (block.start + mine.start) * MR;
+        let output = TransformOutput::<MR> {
+            geometry: &self.conv.geometry,
+            tiles: first_tile..((block.start + mine.end) * MR).min(problem.n_tiles),
+            m,
+            width,
+            first_out: group.first,
+            n_outs: group.n,
+            c_out: problem.c_out,
+            c_pad: problem.c_pad(),
+            y: self.job.y.cast(),
+            sums: self.floats(layout.sums),
+        };
+        // SAFETY: everything is inside of the workspace, or of the output, whose length was
+        // checked; the rest is the caller's word.
+        unsafe {
+            probe.enter(Phase::Multiply);
+            L::call(multiply);
+            probe.enter(Phase::Output);
+            L::call(output);
+        }
+    }
+
+    /// # Safety
+    /// The sums of all segments are complete.
+    unsafe fn reduce_moments(&self, panel: usize) {
+        let (problem, layout) = (&self.conv.problem, &self.plan.layout);
+        let channels = share(problem.c_out, self.ith, self.nth);
+        let sums = self.floats(layout.sums).cast_const();
+        let (c_pad, moments) = (problem.c_pad(), self.job.moments.cast());
+        // SAFETY: sums and moments have the lengths that are asked for; each thread has channels of
+        // its own.
+        unsafe {
+            reduce(&self.conv.geometry, panel, sums, c_pad, moments, problem.c_out, channels);
+        }
+    }
+
+    /// The workspace from an offset on.
+    fn floats(&self, offset: usize) -> *mut f32 {
+        debug_assert!(offset <= self.workspace.len());
+        self.workspace.floats().wrapping_add(offset)
+    }
+}
+
+/// The `i`-th of `n` nearly equal parts of `0..len`.
+fn share(len: usize, i: usize, n: usize) -> Range<usize> {
+    let (each, rest) = (len / n, len % n);
+    let start = i * each + i.min(rest);
+    start..start + each + usize::from(i < rest)
+}
