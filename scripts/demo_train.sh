@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Trains the demo model from nothing and converts it into models/demo. Every step continues where it was cut and is
-# skipped once it is done; WORK keeps their states (about 12 GB). Called by `make demo-train`, which has built the
+# skipped once it is done; WORK keeps their states (about 16 GB). Called by `make demo-train`, which has built the
 # programs.
 #
 # WORK              folder of art, features, states and checkpoint (default TARGET/demo-train)
-# SCENES            composed scenes to train on (default 10240)
+# SCENES            composed scenes to train on (default 15488)
 # PYTHON            interpreter, 3.11 or near (default python3)
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -36,7 +36,8 @@ step() {
 step fetch_art.py
 [ -e "$work/checkpoint/tower/model.safetensors" ] || step tower.py --out "$work/checkpoint/tower"
 step language.py --out "$work"
-step features.py --tower "$work/checkpoint/tower" --out "$work/features" --scenes "${SCENES:-10240}"
+step features.py --tower "$work/checkpoint/tower" --out "$work/features" --scenes "${SCENES:-15488}"
+step train.py --stage coarse --work "$work"
 step train.py --stage symbols --work "$work"
 step train.py --stage regions --work "$work"
 step train.py --stage all --work "$work"

@@ -33,6 +33,7 @@ def config(cfg):
         "max_position_embeddings": 2048, "tie_word_embeddings": False, "torch_dtype": "float32",
         "mm_hidden_size": cfg.vision_width, "mm_use_im_start_end": True, "use_mm_proj": True,
         "mm_vision_select_layer": -1, "mm_vision_level_step": TAPS[1] - TAPS[0],
+        "mm_region_norm_groups": cfg.n_groups,
     }
 
 
@@ -43,7 +44,7 @@ def main():
     args = parser.parse_args()
     tokenizer, model = load_trained(args.work)
     args.out.mkdir(parents=True, exist_ok=True)
-    save_file({n: t.float().contiguous() for n, t in model.state_dict().items()}, args.out / "model.safetensors")
+    save_file(model.published(), args.out / "model.safetensors")
     (args.out / "config.json").write_text(json.dumps(config(model.cfg), indent=2) + "\n")
     shutil.copy(args.work / "tokenizer.model", args.out)
     write_side_files(args.out, tokenizer.spm.vocab_size())

@@ -1,6 +1,6 @@
 """Composes training scenes and keeps what the vision tower makes of them.
 
-    python features.py --tower CHECKPOINT/tower --out WORK/features --scenes 10000
+    python features.py --tower CHECKPOINT/tower --out WORK/features --scenes 15488
 
 The tower is frozen, so a scene passes through it once. Chunks that exist are not made again. A scene
 takes 0.8 MB.
@@ -66,7 +66,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--tower", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--scenes", type=int, default=10000)
+    parser.add_argument("--scenes", type=int, default=15488)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     n_chunks = -(-args.scenes // CHUNK)

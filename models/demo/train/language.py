@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 import questions
+import scaffold
 from concepts import concepts
 from model import Config, Gpt4Roi
 from packing import Batch
@@ -20,21 +21,28 @@ from symbolic import Symbols, boxes_of, symbolic_scene
 from training import Log, answer_loss, cosine, load_state, save_state
 
 N_PIECES = 2500
-WEIGHTS = {"category": 2, "colour": 1, "position": 1, "size": 1, "caption": 2, "captions": 1.5, "relation": 3,
-           "pointing": 2, "choice": 2, "dialogue": 1.5}
+BOXES = 0.05  # of the learning rate, for the embedding of boxes
+WEIGHTS = {"category": 2, "colour": 1, "position": 2, "size": 1, "caption": 2, "captions": 1, "relation": 4,
+           "pointing": 3, "choice": 3, "dialogue": 1.5}
 
 
-# What the region extractor gives later is far from a symbol: fainter where it is not sure, and about as noisy as the
-# symbols are long. A language model that knows clean symbols only misreads most of it.
-LOUDEST, FAINTEST = 2.5, 0.5
+# What the region extractor gives later is far from a symbol: fainter where it is not sure, nearly as noisy as the
+# symbols are long, and with a share of what it might be instead. A language model that knows clean symbols only
+# misreads most of it, so all this grows while it learns.
+LOUDEST, FAINTEST, MIXED = 1.5, 0.6, 0.4
+HUM = 0.05  # noise where symbols are empty
 
 
-def seen(rng, symbols, objects):
-    """Symbols [n, M] as a region extractor might give them."""
+def seen(rng, symbols, objects, grown):
+    """Symbols [n, M] as a region extractor might give them; `grown` from 0 to 1."""
     n = len(objects)
     share = lambda low, high: torch.from_numpy(rng.uniform(low, high, (n, 1))).float()
-    clean = symbols(objects) * share(FAINTEST, 1)
-    return clean + share(0, LOUDEST) * torch.randn_like(clean)
+    other = symbols.concept.weight[torch.from_numpy(rng.integers(len(symbols.concept.weight), size=n))]
+    clean = symbols(objects) * share(1 - grown * (1 - FAINTEST), 1) + other * share(0, grown * MIXED)
+    noise = torch.randn_like(clean)
+    noise[:, :symbols.n_used] *= share(0, grown * LOUDEST)
+    noise[:, symbols.n_used:] *= HUM
+    return clean + noise
 
 
 def draw(rng, scene, n, weights=WEIGHTS):
@@ -66,7 +74,7 @@ def corpus(rng, vocabulary):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--scenes", type=int, default=8, help="scenes a step")
     parser.add_argument("--lr", type=float, default=1.5e-3)
     args = parser.parse_args()
@@ -81,18 +89,23 @@ def main():
     torch.manual_seed(2)
     model = Gpt4Roi(Config(vocab=tokenizer.n_vocab))
     symbols = Symbols(len(vocabulary), model.cfg.n_mid)
+    scaffold.build(model, symbols, vocabulary, tokenizer)
     extractor = model.extractor.roi_align
     trained = [*model.model.embed_tokens.parameters(), *model.model.layers.parameters(),
-               *model.model.norm.parameters(), *model.lm_head.parameters(), *symbols.parameters(),
-               *extractor.pos_embedd.parameters(), *extractor.updims.parameters()]
-    optimizer = torch.optim.AdamW(trained, lr=args.lr, betas=(0.9, 0.98), weight_decay=0.01)
+               *model.model.norm.parameters(), *model.lm_head.parameters(), *extractor.updims.parameters()]
+    boxes = list(extractor.pos_embedd.parameters())  # trained by scaffold.build, and easily spoiled
+    optimizer = torch.optim.AdamW([{"params": trained, "peak": args.lr}, {"params": boxes, "peak": BOXES * args.lr}],
+                                  betas=(0.9, 0.98), weight_decay=0.01)
     modules = {"model": model, "symbols": symbols}
-    first = load_state(args.out / "language.pt", modules, optimizer)
+    state = args.out / "language.pt"
+    first = load_state(state, modules, optimizer)
+    if first == 0:
+        save_state(state, modules, optimizer, 0)  # the region extractor may learn the symbols at the same time
     log = Log(args.out / "language.log")
     for step in range(first, args.steps):
         rng = np.random.default_rng((3, step))
         for group in optimizer.param_groups:
-            group["lr"] = args.lr * cosine(step, args.steps, warmup=100)
+            group["lr"] = group["peak"] * cosine(step, args.steps, warmup=100)
         made, owners, objects = [], [], []
         for i in range(args.scenes):
             scene = symbolic_scene(rng, vocabulary)
@@ -101,17 +114,17 @@ def main():
                 made += examples(tokenizer, prefix, d)
             owners += [i] * (len(made) - len(owners))
         batch = Batch(tokenizer, prefix, made, owners, with_image=False)
-        regions = extractor(seen(rng, symbols, objects), boxes_of(objects))
+        regions = extractor(seen(rng, symbols, objects, min(1, step / (0.6 * args.steps))), boxes_of(objects))
         row_of = {id(o): i for i, o in enumerate(objects)}
         with torch.autocast("cpu", torch.bfloat16):
             loss, right = answer_loss(model(batch, regions, row_of), batch)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(trained, 1.0)
+        torch.nn.utils.clip_grad_norm_(trained + boxes, 1.0)
         optimizer.step()
         log.step(step, args.steps, loss=loss.item(), right=right)
         if (step + 1) % 200 == 0 or step + 1 == args.steps:
-            save_state(args.out / "language.pt", modules, optimizer, step + 1)
+            save_state(state, modules, optimizer, step + 1)
 
 
 if __name__ == "__main__":

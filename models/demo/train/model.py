@@ -18,10 +18,12 @@ class Config:
     grid: int = 16
     n_levels: int = 4
     n_channels: int = 64
+    n_groups: int = 4  # of 16 channels each, as in the original
     n_fuse: int = 2
     n_mid: int = 256
     n_pos_hidden: int = 64
     roi: int = 14
+    drop: float = 0.1  # share of pooled values left out in training
     hidden: int = 256
     layers: int = 6
     heads: int = 4
@@ -40,14 +42,72 @@ def resize(x, side):
     return F.interpolate(x, size=(side, side), mode="bilinear", align_corners=True)
 
 
-class FuseConv(nn.Module):
-    def __init__(self, c):
-        super().__init__()
-        self.conv = nn.Conv2d(c, c, 3, padding=1, bias=False)
-        self.gn = nn.GroupNorm(64, c)
+class Whitened(nn.Conv2d):
+    """A 1x1 convolution whose training goes on as if its input were whitened. The directions of the tower's hidden
+    states that tell things apart are a hundred times weaker than others, and gradients alone would hardly find them."""
+
+    def __init__(self, n, c):
+        super().__init__(n, c, 1)
+        self.register_buffer("mean", torch.zeros(n))
+        self.register_buffer("white", torch.eye(n))
+
+    def plain(self):
+        """Kernel and bias as the published layer has them."""
+        kernel = self.weight[:, :, 0, 0] @ self.white
+        return kernel, self.bias - kernel @ self.mean
 
     def forward(self, x):
-        return F.relu(self.gn(self.conv(x)))
+        kernel, bias = self.plain()
+        return F.conv2d(x, kernel[:, :, None, None], bias)
+
+    @torch.no_grad()
+    def whiten(self, mean, white):
+        """Sets mean [n] and the matrix [n, n] that whitens what is left; the function stays as it is."""
+        kernel, bias = self.plain()
+        self.bias.copy_(bias + kernel @ mean)
+        self.weight.copy_((kernel @ torch.linalg.inv(white))[:, :, None, None])
+        self.mean.copy_(mean)
+        self.white.copy_(white)
+
+    def fold(self):
+        self.whiten(torch.zeros_like(self.mean), torch.eye(len(self.white)))
+
+
+class Centred(nn.Linear):
+    """A linear layer whose training goes on as if its input had no mean and unit variance: behind a ReLU, most of a
+    gradient would only say how large the mean is."""
+
+    def __init__(self, n, m):
+        super().__init__(n, m)
+        self.register_buffer("mean", torch.zeros(n))
+        self.register_buffer("std", torch.ones(n))
+
+    def forward(self, x):
+        return F.linear((x - self.mean) / self.std, self.weight, self.bias)
+
+    @torch.no_grad()
+    def centre(self, mean, std):
+        """Sets the input's statistics [n]; the function stays as it is."""
+        weight = self.weight / self.std
+        self.bias += weight @ (mean - self.mean)
+        self.weight.copy_(weight * std)
+        self.mean.copy_(mean)
+        self.std.copy_(std)
+
+    def fold(self):
+        self.centre(torch.zeros_like(self.mean), torch.ones_like(self.std))
+
+
+class FuseConv(nn.Module):
+    def __init__(self, c, n_groups):
+        super().__init__()
+        self.conv = nn.Conv2d(c, c, 3, padding=1, bias=False)
+        self.gn = nn.GroupNorm(n_groups, c)
+
+    def forward(self, x, pointwise=False):
+        """`pointwise` uses the kernel's centre alone."""
+        x = F.conv2d(x, self.conv.weight[:, :, 1:2, 1:2]) if pointwise else self.conv(x)
+        return F.relu(self.gn(x))
 
 
 class Fuse(nn.Module):
@@ -57,29 +117,33 @@ class Fuse(nn.Module):
         super().__init__()
         self.cfg = cfg
         self.input_conv = nn.ModuleList(
-            nn.Conv2d(cfg.vision_width + 2, cfg.n_channels, 1) for _ in range(cfg.n_levels))
-        self.fuse_convs = nn.ModuleList(FuseConv(cfg.n_channels) for _ in range(cfg.n_fuse))
+            Whitened(cfg.vision_width + 2, cfg.n_channels) for _ in range(cfg.n_levels))
+        self.fuse_convs = nn.ModuleList(FuseConv(cfg.n_channels, cfg.n_groups) for _ in range(cfg.n_fuse))
 
-    def forward(self, maps):
-        """Four [B, D, 16, 16] -> four [B, C, side, side], finest first."""
+    def forward(self, maps, coarse=False):
+        """Four [B, D, 16, 16] -> four [B, C, side, side], finest first. `coarse` leaves all levels at 16x16, with
+        pointwise kernels: nearly the same function, since the finer levels are interpolated, at a fraction of the
+        time."""
         axis = torch.linspace(-1, 1, self.cfg.grid)
         x, y = axis[None, :].expand(len(axis), -1), axis[:, None].expand(-1, len(axis))
         coords = torch.stack([x, y])[None].expand(maps[0].shape[0], -1, -1, -1)
         # The 1x1 convolution commutes with the upsampling, coordinates included.
-        levels = [resize(conv(torch.cat([m, coords], 1)).float(), side)
+        levels = [resize(conv(torch.cat([m, coords], 1)).float(), self.cfg.grid if coarse else side)
                   for conv, m, side in zip(self.input_conv, maps, self.cfg.sides)]
         for conv in self.fuse_convs:
-            levels = [conv(x) for x in self.shuffle(levels)]
+            levels = [conv(x, pointwise=coarse) for x in self.shuffle(levels)]
         return levels
 
     def shuffle(self, levels):
         """Every level takes a quarter of its channels from each neighbour."""
         c, last = levels[0].shape[1], len(levels) - 1
         q, out = c // 4, []
-        for i, own in enumerate(levels):
-            coarse = resize(levels[min(i + 1, last)][:, c - q:], own.shape[-1])
-            fine = resize(levels[max(i - 1, 0)][:, c - 2 * q:c - q], own.shape[-1])
-            out.append(torch.cat([own[:, :c - 2 * q], coarse, fine], 1))
+        # Split, not sliced: each slice would have a gradient of the whole map's size.
+        parts = [x.split([c - 2 * q, q, q], 1) for x in levels]
+        for i, (own, _, _) in enumerate(parts):
+            coarse = resize(parts[min(i + 1, last)][2], own.shape[-1])
+            fine = resize(parts[max(i - 1, 0)][1], own.shape[-1])
+            out.append(torch.cat([own, coarse, fine], 1))
         return out
 
 
@@ -103,11 +167,11 @@ def roi_align(level, boxes, owner, bins):
     side, out = level.shape[-1], [None] * len(boxes)
     wx = interpolation(boxes[:, 0], boxes[:, 2], side, bins)
     wy = interpolation(boxes[:, 1], boxes[:, 3], side, bins)
-    for b in range(level.shape[0]):
+    for b, own in enumerate(level.unbind(0)):
         mine = (owner == b).nonzero().flatten()
         if len(mine) == 0:
             continue
-        columns = torch.einsum("chw,nxw->nchx", level[b], wx[mine])
+        columns = torch.einsum("chw,nxw->nchx", own, wx[mine])
         pooled = torch.einsum("nyh,nchx->ncyx", wy[mine], columns)
         for i, r in zip(mine.tolist(), pooled):
             out[i] = r
@@ -122,16 +186,20 @@ class Regions(nn.Module):
         self.cfg = cfg
         c, m, p = cfg.n_channels, cfg.n_mid, cfg.n_pos_hidden
         self.pconvs = nn.ModuleList(nn.Conv2d(c, c, 3, padding=1) for _ in range(cfg.n_levels))
-        self.flatten_linear = nn.Linear(c * cfg.roi**2, m)
+        self.drop = nn.Dropout(cfg.drop)
+        self.flatten_linear = Centred(c * cfg.roi**2, m)
         self.pos_embedd = nn.Sequential(nn.Linear(4, p), nn.ReLU(), nn.LayerNorm(p),
                                         nn.Linear(p, m), nn.ReLU(), nn.LayerNorm(m))
         self.updims = nn.Linear(m, cfg.hidden)
 
+    def pooled(self, levels, boxes, owner):
+        """All levels over the boxes, [n, C, 14, 14]."""
+        return F.relu(sum(conv(roi_align(x.float(), boxes, owner, self.cfg.roi))
+                          for conv, x in zip(self.pconvs, levels)))
+
     def content(self, levels, boxes, owner):
         """What the boxes hold, [n, M]."""
-        z = sum(conv(roi_align(x.float(), boxes, owner, self.cfg.roi))
-                for conv, x in zip(self.pconvs, levels))
-        return self.flatten_linear(F.relu(z).flatten(1))
+        return self.flatten_linear(self.drop(self.pooled(levels, boxes, owner)).flatten(1))
 
     def forward(self, content, boxes):
         """[n, M] and boxes [n, 4] as fractions -> [n, H]."""
@@ -152,14 +220,16 @@ class RMSNorm(nn.Module):
 
     def forward(self, x):
         x = x.float()
-        return x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + 1e-6) * self.weight
+        y = x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + 1e-6) * self.weight
+        # Cast once, not again for every matrix that reads it.
+        return y.bfloat16() if torch.is_autocast_cpu_enabled() else y
 
 
-def rope(x, angle):
-    """Rotates [.., T, head width] by angles [T, half of it]."""
-    cos, sin = angle.cos().repeat(1, 2), angle.sin().repeat(1, 2)
+def rope(x, turn):
+    """Rotates tokens [T, heads, head width] by the cosines and sines [T, 1, half of it]."""
+    cos, sin = (t.to(x.dtype) for t in turn)
     a, b = x.chunk(2, -1)
-    return (x * cos + torch.cat([-b, a], -1) * sin).to(x.dtype)
+    return torch.cat([a * cos - b * sin, b * cos + a * sin], -1)
 
 
 def attend(q, k, v, mask):
@@ -181,17 +251,17 @@ class Layout:
     length: int
     cells: torch.Tensor
     owner: torch.Tensor
-    prefix_angle: torch.Tensor
-    angle: torch.Tensor
+    turn: tuple
     prefix_mask: torch.Tensor
     mask: torch.Tensor
 
-    def split(self, x, heads):
-        """[tokens, H] -> prefixes [B, heads, P, .] and rows [N, heads, L, .]."""
+    def split(self, x):
+        """[tokens, heads, .] -> prefixes [B, heads, P, .] and rows [N, heads, L, .]."""
         n = self.batch * self.prefix
-        head = x[:n].view(self.batch, self.prefix, heads, -1).transpose(1, 2)
-        rows = x.new_zeros(self.rows * self.length, x.shape[1]).index_copy(0, self.cells, x[n:])
-        return head, rows.view(self.rows, self.length, heads, -1).transpose(1, 2)
+        head, own = x.split([n, x.shape[0] - n])
+        rows = x.new_zeros(self.rows * self.length, *x.shape[1:]).index_copy(0, self.cells, own)
+        return (head.view(self.batch, self.prefix, *x.shape[1:]).transpose(1, 2),
+                rows.view(self.rows, self.length, *x.shape[1:]).transpose(1, 2))
 
     def join(self, head, rows):
         flat = lambda x: x.transpose(1, 2).reshape(x.shape[0] * x.shape[2], -1)
@@ -206,10 +276,10 @@ class Attention(nn.Module):
             setattr(self, name, nn.Linear(cfg.hidden, cfg.hidden, bias=False))
 
     def forward(self, x, at):
-        turn = lambda pair: (rope(pair[0], at.prefix_angle), rope(pair[1], at.angle))
-        q0, q = turn(at.split(self.q_proj(x), self.heads))
-        k0, k = turn(at.split(self.k_proj(x), self.heads))
-        v0, v = at.split(self.v_proj(x), self.heads)
+        heads = lambda y: y.view(len(y), self.heads, -1)
+        q0, q = at.split(rope(heads(self.q_proj(x)), at.turn))
+        k0, k = at.split(rope(heads(self.k_proj(x)), at.turn))
+        v0, v = at.split(heads(self.v_proj(x)))
         head = attend(q0, k0, v0, at.prefix_mask)
         k, v = torch.cat([k0[at.owner], k], 2), torch.cat([v0[at.owner], v], 2)
         rows = attend(q, k, v, at.mask)
@@ -263,11 +333,29 @@ class Gpt4Roi(nn.Module):
     def extractor(self):
         return self.model.spi_module
 
-    def contents(self, states, boxes, owner):
-        """Tapped hidden states [B, 256, D] (no class token) to what the boxes hold, [n, M]."""
+    @property
+    def eyes(self):
+        """The layers between the tower and what a box holds."""
+        regions = self.extractor.roi_align
+        return nn.ModuleList([self.extractor.mlvl_fuse, regions.pconvs, regions.flatten_linear])
+
+    def published(self):
+        """The tensors of a checkpoint. The model must not be trained on."""
+        for module in self.modules():
+            if isinstance(module, (Whitened, Centred)):
+                module.fold()
+        neutral = [f"{name}.{buffer}" for name, module in self.named_modules() for buffer, _ in
+                   module.named_buffers(recurse=False)]
+        return {n: t.float().contiguous() for n, t in self.state_dict().items() if n not in neutral}
+
+    def fused(self, states, coarse=False):
+        """Tapped hidden states [B, 256, D] (no class token) to the fused pyramid."""
         g = self.cfg.grid
-        maps = [s.transpose(1, 2).reshape(s.shape[0], -1, g, g) for s in states]
-        return self.extractor.roi_align.content(self.extractor.mlvl_fuse(maps), boxes, owner)
+        return self.extractor.mlvl_fuse([s.transpose(1, 2).reshape(s.shape[0], -1, g, g) for s in states], coarse)
+
+    def contents(self, states, boxes, owner, coarse=False):
+        """Tapped hidden states to what the boxes hold, [n, M]."""
+        return self.extractor.roi_align.content(self.fused(states, coarse), boxes, owner)
 
     def forward(self, batch, regions, row_of, images=None):
         """Logits at the batch's targets. `regions` [n, H] are the region vectors, `row_of` says which
@@ -292,6 +380,7 @@ class Gpt4Roi(nn.Module):
     def layout(self, batch, n_images):
         half = self.cfg.hidden // self.cfg.heads // 2
         freq = 10000.0 ** (-torch.arange(half) / half)
-        angle = lambda positions: positions[:, None].float() * freq
+        own = batch.positions[batch.cells % batch.length]
+        angle = torch.cat([batch.prefix_positions.repeat(n_images), own])[:, None, None].float() * freq
         return Layout(n_images, len(batch.prefix_ids), batch.n_rows, batch.length, batch.cells, batch.owner,
-                      angle(batch.prefix_positions), angle(batch.positions), batch.prefix_mask(), batch.mask())
+                      (angle.cos(), angle.sin()), batch.prefix_mask(), batch.mask())

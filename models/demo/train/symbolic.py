@@ -47,12 +47,43 @@ def symbolic_scene(rng, vocabulary):
 
 
 class Symbols(nn.Module):
-    """A vector for each concept and colour."""
+    """A vector for each concept and colour. Fixed: the region extractor and the language model learn towards the same
+    ones, each on its own."""
 
     def __init__(self, n_concepts, n_mid):
         super().__init__()
         self.concept = nn.Embedding(n_concepts, n_mid)
         self.colour = nn.Embedding(len(COLOURS) + 1, n_mid)
+        self.requires_grad_(False)
+
+    def spell(self, names, tokenizer, pieces):
+        """Makes each vector of the embeddings `pieces` [V, M] of its name's pieces, each turned by its place in the
+        name. Then to read a region is to copy a word, which is learned once for all words.
+
+        The vectors leave the last coordinates empty, for what the box itself says. Returns the rotation [M, M] from
+        their coordinates to those of `pieces`, and those that then give the first piece, the second, and the colour."""
+        m = pieces.shape[1]
+        turn = nn.init.orthogonal_(torch.empty(m, m), generator=torch.Generator().manual_seed(7))
+        aside = nn.init.orthogonal_(torch.empty(m, m), generator=torch.Generator().manual_seed(8))
+
+        def vector(name):
+            v = torch.zeros(m)
+            for piece in reversed(tokenizer.spm.encode(name)):
+                v = pieces[piece] + v @ turn
+            return v / v.std()
+
+        concepts = torch.stack([vector(name) for name in names])
+        colours = torch.stack([vector(name) for name in COLOURS]) @ aside
+        rotation = torch.linalg.svd(torch.cat([concepts, colours]), full_matrices=True)[2]
+        self.concept.weight.copy_(concepts @ rotation.T)
+        self.colour.weight[1:] = colours @ rotation.T
+        self.colour.weight[0] = 0
+        return rotation, (torch.eye(m), turn.T, aside.T)
+
+    @property
+    def n_used(self):
+        """Coordinates that are not empty."""
+        return len(self.concept.weight) + len(COLOURS)
 
     @staticmethod
     def indices(objects):

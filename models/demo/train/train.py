@@ -1,14 +1,16 @@
 """The region extractor learns to see, then everything but the tower learns together.
 
-    python train.py --stage symbols --work WORK     # WORK/features, WORK/language.pt -> WORK/symbols.pt
-    python train.py --stage regions --work WORK     # WORK/symbols.pt -> WORK/regions.pt
+    python train.py --stage coarse --work WORK      # WORK/features -> WORK/coarse.pt
+    python train.py --stage symbols --work WORK     # WORK/coarse.pt -> WORK/symbols.pt
+    python train.py --stage regions --work WORK     # WORK/language.pt, WORK/symbols.pt -> WORK/regions.pt
     python train.py --stage all --work WORK         # WORK/regions.pt -> WORK/all.pt
 
-Each continues from its own state where a run was cut. The first two train the region extractor alone:
-`symbols` brings what it sees in a box to the symbols that the language model grew up with, `regions`
-has it bring forth short answers (what, colour, place, size) from the frozen language model, which is
-stage 1 of the paper. `all`, its stage 2, trains region extractor, image projector and language model
-on every task. The loss is on answers, and a share of it stays on the symbols.
+Each continues from its own state where a run was cut. The first three train the region extractor alone:
+`coarse` and `symbols` bring what it sees in a box to the symbols of language.py, which may run at the
+same time, first with a pyramid of small maps, then in full; `regions` has it bring forth short answers
+(what, colour, place, size) from the frozen language model, which is stage 1 of the paper. `all`, its
+stage 2, trains region extractor, image projector and language model on every task. The loss is on
+answers, and a share of it stays on the symbols.
 """
 import argparse
 from dataclasses import dataclass
@@ -37,13 +39,13 @@ class Stage:
     symbols: float  # weight of the symbols' loss
 
 
-STAGES = {"symbols": Stage("language", 3400, 6, 0, 1e-3, 1.0), "regions": Stage("symbols", 150, 4, 8, 2e-4, 0.5),
-          "all": Stage("regions", 1700, 6, 5, 4e-4, 1.0)}
+STAGES = {"coarse": Stage(None, 3600, 16, 0, 1e-3, 1.0), "symbols": Stage("coarse", 1500, 6, 0, 4e-4, 1.0),
+          "regions": Stage("symbols", 150, 4, 8, 2e-4, 0.5), "all": Stage("regions", 1700, 6, 5, 3e-4, 1.0)}
 LR_LANGUAGE = 5e-4
 SHORT = {"category": 0, "colour": 2, "position": 1, "size": 1}
-EVERY = {"category": 2, "colour": 1, "position": 1, "size": 0.7, "caption": 2, "captions": 1.2, "relation": 1.8,
-         "pointing": 1.2, "choice": 1.2, "dialogue": 1.2, "scene": 0.4}
-WIDE = 0.1  # of the learning rate, for the layer whose rows are many thousands wide
+EVERY = {"category": 1.5, "colour": 1, "position": 0.7, "size": 0.5, "caption": 1.5, "captions": 1, "relation": 3,
+         "pointing": 2, "choice": 2, "dialogue": 1, "scene": 0.5}
+WIDE = 0.4  # of the learning rate, for the layer whose rows are many thousands wide
 JITTER = 0.04  # of a box's side: detectors are not exact
 
 
@@ -65,6 +67,15 @@ def jittered(rng, boxes):
     return boxes + JITTER * sides * torch.from_numpy(rng.normal(size=boxes.shape)).float().clamp(-2, 2)
 
 
+def mirrored(rng, states, boxes, holders):
+    """Half of the scenes, from right to left; the tower's hidden states of a mirrored picture are nearly that."""
+    turned = torch.from_numpy(rng.random(len(states[0])) < 0.5)
+    mirror = lambda s: s.unflatten(1, (16, 16)).flip(2).flatten(1, 2)
+    states = [torch.where(turned[:, None, None], mirror(s), s) for s in states]
+    other = torch.stack([1 - boxes[:, 2], boxes[:, 1], 1 - boxes[:, 0], boxes[:, 3]], 1)
+    return states, torch.where(turned[holders, None], other, boxes)
+
+
 class Trainer:
     def __init__(self, args):
         self.args, self.stage = args, STAGES[args.stage]
@@ -75,20 +86,34 @@ class Trainer:
         self.symbols = Symbols(len(self.vocabulary), Config.n_mid)
         torch.manual_seed(4)
         self.model = Gpt4Roi(Config(vocab=self.tokenizer.n_vocab))
-        self.whole, self.silent = args.stage == "all", args.stage == "symbols"
+        self.coarse, self.whole = args.stage == "coarse", args.stage == "all"
+        self.silent = self.stage.questions == 0
         self.weights = EVERY if self.whole else SHORT
         self.groups = self.parameter_groups()
-        self.optimizer = torch.optim.AdamW(self.groups, betas=(0.9, 0.98), weight_decay=0.02)
+        self.optimizer = torch.optim.AdamW(self.groups, betas=(0.9, 0.98), weight_decay=0.05)
         self.state = args.work / f"{args.stage}.pt"
-        self.modules = {"model": self.model, "symbols": self.symbols}
+        self.modules = {"eyes": self.model.eyes} if self.silent else {"model": self.model}
+        self.load("language", {"symbols": self.symbols})
         self.first = load_state(self.state, self.modules, self.optimizer)
         if self.first == 0:
-            before = args.work / f"{self.stage.before}.pt"
-            if load_state(before, self.modules) == 0:
-                raise SystemExit(f"{before} is missing: run the stage before first")
-            if self.silent:
-                start(self.model, self.features)
-        self.symbols.requires_grad_(False)
+            self.begin()
+
+    def load(self, stage, modules):
+        path = self.args.work / f"{stage}.pt"
+        if not path.exists():
+            raise SystemExit(f"{path} is missing: run the stage before first")
+        load_state(path, modules)
+
+    def begin(self):
+        """Takes over what the stages before have learned."""
+        if self.coarse:
+            start(self.model, self.features, self.symbols)
+        elif self.whole:
+            self.load(self.stage.before, {"model": self.model})
+        else:
+            if not self.silent:
+                self.load("language", {"model": self.model})
+            self.load(self.stage.before, {"eyes": self.model.eyes})
 
     def parameter_groups(self):
         extractor = list(self.model.extractor.parameters())
@@ -116,8 +141,10 @@ class Trainer:
         holders = torch.tensor([i for i, scene in enumerate(scenes) for _ in scene.objects])
         boxes = jittered(rng, boxes_of(objects))
         states = self.features.states(indices)
+        if self.silent:  # answers would tell left from right
+            states, boxes = mirrored(rng, states, boxes, holders)
         with torch.autocast("cpu", torch.bfloat16):
-            content = self.model.contents(states, boxes, holders)
+            content = self.model.contents(states, boxes, holders, self.coarse)
         meaning, known = self.symbols.loss(content.float(), objects)
         loss, shown = self.stage.symbols * meaning, {"meaning": meaning.item(), "known": known}
         if not self.silent:
