@@ -1,5 +1,6 @@
 //! One binary for all tests that cross crates: llama.cpp is linked once.
 
+mod accuracy;
 mod cli;
 mod conversation;
 mod converter;

@@ -100,11 +100,12 @@ fn constants_are_read_from_the_file() {
         ("rms norm", |s| s.llm.rms_eps = 1.0),
         ("rotation", |s| s.llm.rope_theta = 3.0),
     ];
-    let usual = runs(&Small::talker(), 64);
+    // Long enough that even a slight change of the numbers, as that of one GELU for another, changes a draw.
+    let usual = runs(&Small::talker(), 400);
     for (name, change) in changes {
         let mut other = Small::talker();
         change(&mut other);
-        assert_ne!(runs(&other, 64), usual, "{name} makes no difference");
+        assert_ne!(runs(&other, 400), usual, "{name} makes no difference");
     }
 }
 
