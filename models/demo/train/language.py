@@ -74,7 +74,7 @@ def corpus(rng, vocabulary):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--steps", type=int, default=1800)
     parser.add_argument("--scenes", type=int, default=8, help="scenes a step")
     parser.add_argument("--lr", type=float, default=1.5e-3)
     args = parser.parse_args()

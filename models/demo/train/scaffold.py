@@ -1,7 +1,8 @@
 """What the language model starts from: heads that look back, look for regions, and copy.
 
-A small transformer needs thousands of steps until it finds these circuits by itself (previous-token heads, copying), and hardly learns anything about regions before. Given at the start, and free to change, they leave to be
-learned where to look and what to say.
+A small transformer needs thousands of steps until it finds these circuits by itself (previous-token heads, copying), and
+hardly learns anything about regions before. Given at the start, and free to change, they leave to be learned where
+to look and what to say.
 
 * Every vector gets one coordinate that is the same for all of them, which turns queries and keys into
   constants: with rotary positions, a head of these looks a fixed number of tokens back. Region vectors get another that

@@ -39,7 +39,7 @@ class Stage:
     symbols: float  # weight of the symbols' loss
 
 
-STAGES = {"coarse": Stage(None, 3600, 16, 0, 1e-3, 1.0), "symbols": Stage("coarse", 1500, 6, 0, 4e-4, 1.0),
+STAGES = {"coarse": Stage(None, 6000, 16, 0, 1e-3, 1.0), "symbols": Stage("coarse", 1500, 6, 0, 4e-4, 1.0),
           "regions": Stage("symbols", 150, 4, 8, 2e-4, 0.5), "all": Stage("regions", 1700, 6, 5, 3e-4, 1.0)}
 LR_LANGUAGE = 5e-4
 SHORT = {"category": 0, "colour": 2, "position": 1, "size": 1}
