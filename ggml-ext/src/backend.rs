@@ -1,12 +1,13 @@
 //! Devices that ggml registered, and the backends that run graphs on them.
 
 use crate::cancel::{CancelToken, poll_cancelled};
+use crate::winograd::{self, Conv, Workspace};
 use crate::{Error, Result, sys};
 use llama_cpp_2::llama_backend::LlamaBackend;
 use std::ffi::{CStr, c_char};
 use std::fmt;
 use std::ptr::NonNull;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 /// Name of the device that is always there.
 pub const CPU: &str = "CPU";
@@ -143,6 +144,8 @@ struct Inner {
     n_threads: usize,
     cancel: CancelToken,
     running: Mutex<()>,
+    /// Scratch space of custom ops that is in use by a graph. Runs are serialised, so graphs share it.
+    scratch: Mutex<Vec<Weak<Workspace>>>,
     // Freed after the backend: fields drop in order, and `raw` is freed in `drop` before any field.
     _pool: Option<ThreadPool>,
 }
@@ -203,8 +206,8 @@ impl Backend {
                 );
             }
         }
-        let running = Mutex::new(());
-        let inner = Inner { raw, device, info, n_threads, cancel, running, _pool: pool };
+        let (running, scratch) = (Mutex::new(()), Mutex::default());
+        let inner = Inner { raw, device, info, n_threads, cancel, running, scratch, _pool: pool };
         Ok(Backend { inner: Arc::new(inner) })
     }
 
@@ -239,6 +242,21 @@ impl Backend {
     pub(crate) fn buffer_type(&self) -> sys::ggml_backend_buffer_type_t {
         // SAFETY: the device is registered for the life of the process.
         unsafe { sys::ggml_backend_dev_buffer_type(self.inner.device) }
+    }
+
+    /// Scratch space for a convolution, shared with others that run here.
+    pub(crate) fn scratch(
+        &self,
+        conv: &Conv,
+    ) -> std::result::Result<Arc<Workspace>, winograd::Error> {
+        let mut scratch = self.inner.scratch.lock().unwrap_or_else(|p| p.into_inner());
+        scratch.retain(|w| w.strong_count() > 0);
+        if let Some(w) = scratch.iter().filter_map(Weak::upgrade).find(|w| conv.can_use(w)) {
+            return Ok(w);
+        }
+        let workspace = Arc::new(conv.workspace()?);
+        scratch.push(Arc::downgrade(&workspace));
+        Ok(workspace)
     }
 
     /// Runs a graph; one at a time on this backend.

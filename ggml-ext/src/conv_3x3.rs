@@ -1,7 +1,8 @@
 //! 3x3 convolution of several maps by one kernel, as a graph node.
 //!
-//! On the CPU it is ours ([`crate::winograd`]), which needs a quarter of the multiplications; elsewhere, and for kernels or
-//! channels that it does not take, ggml's direct convolution of each map, which is its oracle too.
+//! On the CPU it is ours ([`crate::winograd`]), which needs a quarter of the multiplications;
+//! elsewhere, and for kernels or channels that it does not take, ggml's direct convolution of each
+//! map.
 
 use crate::graph::Builder;
 use crate::stable_box::StableBox;
@@ -23,18 +24,18 @@ pub(crate) struct ConvState {
     moments: Box<[UnsafeCell<Moments>]>,
 }
 
-// SAFETY: workspace and moments are written only by the runs of a graph, which are one at a time:
-// nodes run one after the other, and `Graph::run` takes the graph mutably.
+// SAFETY: moments are written only by the runs of their graph, and the workspace by those of all
+// graphs on its backend; a backend runs one graph at a time, and a graph one node.
 unsafe impl Sync for ConvState {}
 
 impl<'g> Builder<'g> {
-    /// Convolves maps `[W, H, Cin]` with one kernel `[3, 3, Cin, Cout]` (`[Cout, Cin, 3, 3]`), stride and padding 1, without
-    /// bias, giving maps `[W, H, Cout]`.
+    /// Convolves maps `[W, H, Cin]` with one kernel `[3, 3, Cin, Cout]` (`[Cout, Cin, 3, 3]`),
+    /// stride and padding 1, without bias, giving maps `[W, H, Cout]`.
     ///
     /// # Errors
     /// [`Error::Create`] if there is no memory for scratch space.
     pub fn conv_3x3(&self, maps: &[Tensor<'g>], kernel: Tensor<'g>) -> Result<Vec<Tensor<'g>>> {
-        if !self.takes_winograd(kernel) || maps.is_empty() {
+        if !self.takes_winograd(kernel) {
             return Ok(maps.iter().map(|&map| self.conv_2d(map, kernel, 1, 1)).collect());
         }
         let sides: Vec<_> = maps.iter().map(|m| [m.ne()[0], m.ne()[1]]).collect();
@@ -92,18 +93,11 @@ impl<'g> Builder<'g> {
         let options = Options { n_threads: self.backend.n_threads(), ..Options::default() };
         let failed = |e: winograd::Error| Error::Create { action: format!("convolve: {e}") };
         let conv = Conv::new(sides, [c_in, c_out], options).map_err(failed)?;
-        let workspace = self.workspace_for(&conv).map_err(failed)?;
+        let workspace = self.backend.scratch(&conv).map_err(failed)?;
         let moments = std::iter::repeat_with(UnsafeCell::default).take(sides.len() * c_out);
         let moments = moments.collect();
         let state = ConvState { conv, workspace, channels: [c_in, c_out], moments };
         Ok(self.winograd_node(x, kernel, state))
-    }
-
-    /// Scratch space: nodes of a graph run one after the other and share it.
-    fn workspace_for(&self, conv: &Conv) -> std::result::Result<Arc<Workspace>, winograd::Error> {
-        let convs = self.convs.borrow();
-        let known = convs.iter().map(|c| &c.get().workspace).find(|w| conv.can_use(w));
-        known.map_or_else(|| conv.workspace().map(Arc::new), |w| Ok(w.clone()))
     }
 
     fn winograd_node(&self, x: Tensor<'g>, kernel: Tensor<'g>, state: ConvState) -> Tensor<'g> {

@@ -55,7 +55,7 @@ impl<'a, 'g> Weights<'a, 'g> {
         Ok(self.g.conv_3x3_batch(maps, self.weight(base)?)?)
     }
 
-    /// 3x3 (or patch) convolution without bias.
+    /// Convolution of any kernel without bias.
     pub(crate) fn conv_2d(
         &self,
         x: Tensor<'g>,

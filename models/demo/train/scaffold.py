@@ -86,6 +86,7 @@ def build(model, symbols, names, tokenizer):
         layers = [block.self_attn for block in body.layers]
         looks_back(layers[0], codes, marks)
         looks_for_regions(layers[1])
+        # Turned at random: later layers can tell a region's words from the words that stand in the text.
         copies(layers[1], aside)
         copies(layers[2], same)
         copies(layers[4], second)
