@@ -3,7 +3,7 @@
 //! [`Graph::build`] hands a [`Builder`] to a closure that reads like a PyTorch forward. Inputs and
 //! outputs leave the closure as small handles; after that a run allocates nothing.
 
-use crate::conv_3x3::ConvState;
+use crate::custom::CustomOp;
 use crate::roi_align::RoiState;
 use crate::stable_box::StableBox;
 use crate::tensor::{Brand, Context, Tensor, ne_of};
@@ -49,7 +49,7 @@ pub struct Builder<'g> {
     inputs: RefCell<Vec<NonNull<sys::ggml_tensor>>>,
     outputs: RefCell<Vec<NonNull<sys::ggml_tensor>>>,
     pub(crate) rois: RefCell<Vec<StableBox<RoiState>>>,
-    pub(crate) convs: RefCell<Vec<StableBox<ConvState>>>,
+    pub(crate) ops: RefCell<Vec<Arc<dyn CustomOp>>>,
     n_unnamed: Cell<usize>,
     brand: Brand<'g>,
 }
@@ -159,7 +159,7 @@ pub struct Graph {
     outputs: Vec<NonNull<sys::ggml_tensor>>,
     rois: Vec<StableBox<RoiState>>,
     /// Kept for the nodes that point to them.
-    _convs: Vec<StableBox<ConvState>>,
+    _ops: Vec<Arc<dyn CustomOp>>,
     galloc: GraphAllocator,
     /// In the order of their addresses, which is the order in which they are locked.
     sources: Vec<Source>,
@@ -205,7 +205,7 @@ impl Graph {
             inputs: RefCell::default(),
             outputs: RefCell::default(),
             rois: RefCell::default(),
-            convs: RefCell::default(),
+            ops: RefCell::default(),
             n_unnamed: Cell::new(0),
             brand: PhantomData,
         };
@@ -214,7 +214,7 @@ impl Graph {
         let (mut sources, inputs) = (builder.sources.take(), builder.inputs.take());
         sources.sort_by_key(|s| Arc::as_ptr(&s.set).addr());
         let (outputs, rois) = (builder.outputs.take(), builder.rois.take());
-        let convs = builder.convs.take();
+        let ops = builder.ops.take();
         let galloc = allocate(name, backend, graph)?;
         let graph = Graph {
             name: name.into(),
@@ -223,7 +223,7 @@ impl Graph {
             inputs,
             outputs,
             rois,
-            _convs: convs,
+            _ops: ops,
             galloc,
             sources,
             has_run: false,

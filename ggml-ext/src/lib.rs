@@ -6,8 +6,9 @@
 //!
 //! * [`devices`], [`Backend`]: what ggml can compute on;
 //! * [`graph`], [`nn`]: graphs that are built once and run many times;
+//! * [`maps`]: feature maps of several levels, in the layout that suits the backend;
 //! * [`roi_align`]: RoIAlign with its lowerings;
-//! * [`winograd`]: 3x3 convolutions on the CPU;
+//! * [`winograd`], [`interpolated`]: 3x3 convolutions on the CPU;
 //! * [`gguf`]: reading and writing model files;
 //! * [`quant`]: between f32 and the types of tensors;
 //! * [`weights`]: tensors mapped from a file or allocated on a device;
@@ -16,18 +17,21 @@
 
 mod backend;
 mod cancel;
-mod conv_3x3;
+mod custom;
 mod dtype;
 mod error;
 mod file_type;
 pub mod gguf;
 pub mod graph;
+pub mod interpolated;
 pub mod llama;
 mod logging;
+pub mod maps;
 pub mod nn;
 pub mod numeric;
 pub mod quant;
 pub mod roi_align;
+mod simd;
 mod stable_box;
 mod sys;
 mod tensor;

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use ggml_ext::graph::Builder;
+use ggml_ext::maps::Maps;
 use ggml_ext::weights::TensorSet;
 use ggml_ext::{DType, Tensor};
 use gpt4roi_models::names;
@@ -45,14 +46,9 @@ impl<'a, 'g> Weights<'a, 'g> {
         Ok(self.g.layer_norm(x, self.weight(base)?, self.bias(base)?, eps))
     }
 
-    /// 3x3 convolution of several maps by one kernel, without bias.
-    pub(crate) fn conv_3x3(&self, maps: &[Tensor<'g>], base: &str) -> Result<Vec<Tensor<'g>>> {
+    /// 3x3 convolution of maps, without bias.
+    pub(crate) fn conv_3x3(&self, maps: &Maps<'g>, base: &str) -> Result<Maps<'g>> {
         Ok(self.g.conv_3x3(maps, self.weight(base)?)?)
-    }
-
-    /// 3x3 convolution of `n` maps `[W, H, C, n]`, without bias.
-    pub(crate) fn conv_3x3_batch(&self, maps: Tensor<'g>, base: &str) -> Result<Tensor<'g>> {
-        Ok(self.g.conv_3x3_batch(maps, self.weight(base)?)?)
     }
 
     /// Convolution of any kernel without bias.

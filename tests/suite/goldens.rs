@@ -3,6 +3,7 @@
 use ggml_ext::gguf::Gguf;
 use ggml_ext::graph::Graph;
 use ggml_ext::llama::{LoadOptions, Model, TokenKind};
+use ggml_ext::maps::Maps;
 use ggml_ext::roi_align::{RoiAlignParams, RoiBox, RoiLowering, roi_align_reference};
 use ggml_ext::{Backend, CancelToken, Error, numeric};
 use gpt4roi::compare::compare;
@@ -172,8 +173,8 @@ fn lowered(
     let backend = Backend::cpu(2, CancelToken::new()).expect("a CPU");
     let (mut graph, (input, out, roi)) = Graph::build("roi", &backend, 64, |g| {
         let (map, input) = g.input("map", &[side, side, channels]);
-        let (out, roi) = g.roi_align_as(lowering, map, boxes.len(), params);
-        Ok::<_, Error>((input, g.output(out, "out"), roi))
+        let (out, roi) = g.roi_align_as(lowering, &Maps::planes(vec![map]), 0, boxes.len(), params);
+        Ok::<_, Error>((input, g.output(g.to_batch(&out), "out"), roi))
     })
     .expect("a graph");
     graph.set(input, map).expect("a map");

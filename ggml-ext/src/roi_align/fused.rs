@@ -1,30 +1,34 @@
-//! The fused CPU kernel: a ggml custom op, threaded over (region, channel) planes.
+//! The fused CPU kernel: a ggml custom op over packed maps (channels fastest), threaded over rows of bins.
 //!
-//! For each plane and output row the few map rows that the row's samples touch are summed first,
-//! over the box's columns only (contiguous, so the compiler vectorises it), then the sum is read
-//! at the columns' taps. Nothing is allocated during a run.
+//! A bin is a weighted sum of a few cells, each a contiguous run of channels. Nothing is allocated
+//! during a run.
+
+// As in `crate::simd`.
+#![allow(clippy::needless_range_loop)]
 
 use super::taps::AxisTaps;
 use super::{Kind, RoiAlignParams, RoiBox};
 use crate::graph::Builder;
+use crate::simd::Isa;
+use crate::simd::isa::ForIsa;
+use crate::simd::lanes::{Lanes, Task, load_first, store_first};
 use crate::stable_box::StableBox;
 use crate::sys;
 use crate::tensor::Tensor;
-use std::cell::UnsafeCell;
 use std::ffi::{c_int, c_void};
+use std::ops::Range;
 
-/// What the kernel needs beyond its input: the taps of every region, and a row of scratch space
-/// for every thread.
+/// Vectors of channels that are summed together: as many as there are registers to spare.
+const VECTORS: usize = 4;
+
+/// What the kernel needs beyond its input: the taps of every region.
 pub(crate) struct RoiState {
+    isa: Isa,
+    /// Width, height and channels of the map.
     map: [usize; 3],
     out: usize,
     regions: Vec<Region>,
-    scratch: Vec<UnsafeCell<f32>>,
 }
-
-// SAFETY: during a run the threads only read everything but `scratch`, of which each touches its
-// own row; between runs access is through `&mut`.
-unsafe impl Sync for RoiState {}
 
 struct Region {
     x: AxisTaps,
@@ -32,12 +36,10 @@ struct Region {
 }
 
 impl RoiState {
-    fn new(map: [usize; 3], n_regions: usize, out: usize, n_threads: usize) -> RoiState {
+    fn new(map: [usize; 3], n_regions: usize, out: usize) -> RoiState {
         let region = || Region { x: AxisTaps::empty(out), y: AxisTaps::empty(out) };
         let regions = std::iter::repeat_with(region).take(n_regions).collect();
-        let scratch =
-            std::iter::repeat_with(UnsafeCell::default).take(map[0] * n_threads).collect();
-        RoiState { map, out, regions, scratch }
+        RoiState { isa: Isa::detect(), map, out, regions }
     }
 
     /// Whether the state is of a node with that map, number of regions and output size.
@@ -53,94 +55,135 @@ impl RoiState {
             region.y.fill(p, b[1], b[3], h);
         }
     }
+}
 
-    /// Pools planes `first..last` of the `n_regions * C` output planes.
-    fn pool(&self, map: &[f32], dst: &mut [f32], first: usize, row: &mut [f32]) {
-        let [w, h, c] = self.map;
-        let plane_size = self.out * self.out;
-        for (i, dst) in dst.chunks_mut(plane_size).enumerate() {
-            let (n, channel) = ((first + i) / c, (first + i) % c);
-            let plane = &map[channel * w * h..][..w * h];
-            self.regions[n].pool_plane(plane, w, dst, self.out, row);
-        }
+/// Pools rows of bins, numbered through all regions, into `dst`, which is those rows' place.
+struct Pool<'a> {
+    state: &'a RoiState,
+    map: &'a [f32],
+    rows: Range<usize>,
+    dst: &'a mut [f32],
+}
+
+impl ForIsa for Pool<'_> {
+    unsafe fn run<L: Lanes, const MR: usize, const NV: usize>(self) {
+        // SAFETY: the caller's word.
+        unsafe { L::call(self) }
     }
 }
 
-impl Region {
-    fn pool_plane(&self, plane: &[f32], w: usize, dst: &mut [f32], out: usize, row: &mut [f32]) {
-        let span = self.x.span();
-        for (by, dst) in dst.chunks_mut(out).enumerate() {
-            let row = &mut row[span.clone()];
-            row.fill(0.0);
-            for (y, weight) in self.y.bin(by) {
-                let src = &plane[y * w..][span.clone()];
-                for (r, &v) in row.iter_mut().zip(src) {
-                    *r += weight * v;
+impl<L: Lanes> Task<L> for Pool<'_> {
+    #[inline(always)]
+    unsafe fn run(self) {
+        let (out, [w, _, c]) = (self.state.out, self.state.map);
+        for (i, dst) in self.rows.zip(self.dst.chunks_exact_mut(out * c)) {
+            let region = &self.state.regions[i / out];
+            let (rows, row_weights) = region.y.bin(i % out);
+            for (column, dst) in dst.chunks_exact_mut(c).enumerate() {
+                let (columns, column_weights) = region.x.bin(column);
+                for first in (0..c).step_by(VECTORS * L::N) {
+                    // SAFETY: the instruction set by the caller's word; each vector is of channels that exist.
+                    unsafe {
+                        let mut sums = [L::splat(0.0); VECTORS];
+                        for y in 0..rows.len() {
+                            for x in 0..columns.len() {
+                                let cell = rows[y] as usize * w + columns[x] as usize;
+                                let weight = row_weights[y] * column_weights[x];
+                                add_scaled(&mut sums, &self.map[cell * c..][first..c], weight);
+                            }
+                        }
+                        store(&sums, &mut dst[first..]);
+                    }
                 }
             }
-            for (bx, d) in dst.iter_mut().enumerate() {
-                *d = self.x.bin(bx).map(|(x, weight)| weight * row[x - span.start]).sum();
-            }
         }
     }
 }
 
-/// Adds the custom op to the graph.
+/// Adds `weight` times the first values of `src`, as many as there are or vectors take.
+///
+/// # Safety
+/// The processor has the instruction set.
+#[inline(always)]
+unsafe fn add_scaled<L: Lanes>(sums: &mut [L; VECTORS], src: &[f32], weight: f32) {
+    for j in 0..VECTORS {
+        let n = src.len().saturating_sub(j * L::N).min(L::N);
+        // SAFETY: the caller's word; `n` values are left.
+        unsafe {
+            let src = src.as_ptr().wrapping_add(j * L::N);
+            let v = if n == L::N { L::load(src) } else { load_first(src, n) };
+            sums[j] = sums[j].add_scaled(v, weight);
+        }
+    }
+}
+
+/// Writes as many values as `dst` has room for.
+///
+/// # Safety
+/// The processor has the instruction set.
+#[inline(always)]
+unsafe fn store<L: Lanes>(sums: &[L; VECTORS], dst: &mut [f32]) {
+    for j in 0..VECTORS {
+        let n = dst.len().saturating_sub(j * L::N).min(L::N);
+        let dst = dst.as_mut_ptr().wrapping_add(j * L::N);
+        // SAFETY: the caller's word; there is room for `n` values.
+        unsafe { if n == L::N { sums[j].store(dst) } else { store_first(sums[j], dst, n) } }
+    }
+}
+
+/// Adds the custom op to the graph: `map` is `[C, W * H]`, the result `[C, out * out * n_regions]`.
 pub(super) fn lower<'g>(
     g: &Builder<'g>,
     map: Tensor<'g>,
+    [w, h]: [usize; 2],
     n_regions: usize,
     p: RoiAlignParams,
 ) -> (Tensor<'g>, Kind) {
     assert!(g.backend.is_cpu(), "the fused RoIAlign runs on the CPU only");
-    let [w, h, c, _] = map.ne();
-    assert_eq!(map.dtype(), crate::DType::F32, "the fused RoIAlign reads float maps");
-    let n_threads = g.backend.n_threads();
-    let state = StableBox::new(RoiState::new([w, h, c], n_regions, p.output_size, n_threads));
+    let [c, n_cells, ..] = map.ne();
+    assert!(map.dtype() == crate::DType::F32 && n_cells == w * h, "a packed map of floats");
+    let state = StableBox::new(RoiState::new([w, h, c], n_regions, p.output_size));
     let user_data = state.as_ptr();
     let mut states = g.rois.borrow_mut();
     states.push(state);
-    let out = p.output_size as i64;
+    let n_bins = n_regions * p.output_size * p.output_size;
     // SAFETY: `map` is alive for 'g; the state is boxed and owned by the graph, so its address
-    // holds as long as the node; `n_tasks` rows of scratch space exist.
+    // holds as long as the node.
     let raw = unsafe {
         let mut args = [map.as_ptr()];
         sys::ggml_custom_4d(
             g.ctx.as_ptr(),
             sys::GGML_TYPE_F32,
-            out,
-            out,
             c as i64,
-            n_regions as i64,
+            n_bins as i64,
+            1,
+            1,
             args.as_mut_ptr(),
             1,
             Some(kernel),
-            n_threads as c_int,
+            g.backend.n_threads() as c_int,
             user_data.cast(),
         )
     };
     (g.node(raw, "roi_align"), Kind::Fused { state: states.len() - 1 })
 }
 
-/// ggml's entry point: thread `ith` of `nth` pools its share of the planes.
+/// ggml's entry point: thread `ith` of `nth` pools its share of the rows.
 unsafe extern "C" fn kernel(dst: *mut sys::ggml_tensor, ith: c_int, nth: c_int, data: *mut c_void) {
     // SAFETY: `data` is the RoiState that `lower` registered; the graph owns it and is borrowed by
     // the run. `dst` and its source are float, contiguous, allocated, of the recorded shapes.
-    // Threads write disjoint planes of `dst` and disjoint rows of the scratch space.
+    // Threads write disjoint rows of `dst`. The instruction set was detected.
     unsafe {
         let state = &*data.cast::<RoiState>();
         let (ith, nth) = (ith as usize, nth as usize);
         let [w, h, c] = state.map;
-        let n_planes = state.regions.len() * c;
-        let per_thread = n_planes.div_ceil(nth);
-        let first = (ith * per_thread).min(n_planes);
-        let last = (first + per_thread).min(n_planes);
-        let plane_size = state.out * state.out;
-        let src = (*dst).src[0];
-        let map = std::slice::from_raw_parts((*src).data.cast::<f32>(), w * h * c);
-        let dst = (*dst).data.cast::<f32>().add(first * plane_size);
-        let dst = std::slice::from_raw_parts_mut(dst, (last - first) * plane_size);
-        let row = UnsafeCell::raw_get(state.scratch.as_ptr().add(ith * w));
-        state.pool(map, dst, first, std::slice::from_raw_parts_mut(row, w));
+        let n_rows = state.regions.len() * state.out;
+        let per_thread = n_rows.div_ceil(nth);
+        let rows = (ith * per_thread).min(n_rows)..((ith + 1) * per_thread).min(n_rows);
+        let map = std::slice::from_raw_parts((*(*dst).src[0]).data.cast::<f32>(), w * h * c);
+        let row_len = state.out * c;
+        let dst = (*dst).data.cast::<f32>().add(rows.start * row_len);
+        let dst = std::slice::from_raw_parts_mut(dst, rows.len() * row_len);
+        state.isa.run(Pool { state, map, rows, dst });
     }
 }

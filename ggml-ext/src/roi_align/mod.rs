@@ -9,7 +9,7 @@
 //! The regular grid makes the operation separable: with `Wy` and `Wx` holding, a row per bin, the
 //! weight of every map row and column, the result is `Wy . F . Wx^T` for each channel. Two
 //! lowerings use that: a fused kernel on the CPU, which walks the few non-zero
-//! weights, and two matrix products everywhere else. The scalar loop [`roi_align_reference`] knows
+//! weights, all channels of a cell together, and two matrix products everywhere else. The scalar loop [`roi_align_reference`] knows
 //! nothing of it and is the oracle of both.
 
 mod fused;
@@ -19,6 +19,7 @@ mod taps;
 pub use reference::roi_align_reference;
 
 use crate::graph::{Builder, Graph, Input};
+use crate::maps::Maps;
 use crate::tensor::Tensor;
 use crate::{Error, Result};
 pub(crate) use fused::RoiState;
@@ -68,35 +69,49 @@ enum Kind {
 }
 
 impl<'g> Builder<'g> {
-    /// RoIAlign of `n_regions` boxes over one map `[W, H, C]` (`[C, H, W]`), giving
-    /// `[out, out, C, n_regions]` (`[N, C, out, out]`), by the lowering that suits the backend.
+    /// RoIAlign of `n_regions` boxes over one of the maps, giving `n_regions` maps of `out x out`, by the lowering
+    /// that suits the backend.
+    ///
+    /// # Panics
+    /// If there is no such map.
     pub fn roi_align(
         &self,
-        map: Tensor<'g>,
+        maps: &Maps<'g>,
+        level: usize,
         n_regions: usize,
         params: RoiAlignParams,
-    ) -> (Tensor<'g>, RoiAlign) {
+    ) -> (Maps<'g>, RoiAlign) {
         let lowering = if self.backend.is_cpu() { RoiLowering::Fused } else { RoiLowering::MatMul };
-        self.roi_align_as(lowering, map, n_regions, params)
+        self.roi_align_as(lowering, maps, level, n_regions, params)
     }
 
     /// [`Builder::roi_align`] by a given lowering.
     ///
     /// # Panics
-    /// If the fused lowering is asked for on a backend that is not the CPU.
+    /// As there; and if the fused lowering is asked for on a backend that is not the CPU.
     pub fn roi_align_as(
         &self,
         lowering: RoiLowering,
-        map: Tensor<'g>,
+        maps: &Maps<'g>,
+        level: usize,
         n_regions: usize,
         params: RoiAlignParams,
-    ) -> (Tensor<'g>, RoiAlign) {
-        let [map_w, map_h, ..] = map.ne();
-        let (out, kind) = match lowering {
-            RoiLowering::Fused => fused::lower(self, map, n_regions, params),
-            RoiLowering::MatMul => lower_to_mul_mat(self, map, n_regions, params),
+    ) -> (Maps<'g>, RoiAlign) {
+        let side @ [map_w, map_h] = maps.sides()[level];
+        let out = params.output_size;
+        let (pooled, kind) = match lowering {
+            RoiLowering::Fused => {
+                let map = self.packed_map(maps, level);
+                let (pooled, kind) = fused::lower(self, map, side, n_regions, params);
+                (Maps::packed(pooled, vec![[out, out]; n_regions]), kind)
+            }
+            RoiLowering::MatMul => {
+                let map = self.to_planes(maps)[level];
+                let (pooled, kind) = lower_to_mul_mat(self, map, n_regions, params);
+                (Maps::batch(pooled), kind)
+            }
         };
-        (out, RoiAlign { params, map_w, map_h, n_regions, kind })
+        (pooled, RoiAlign { params, map_w, map_h, n_regions, kind })
     }
 }
 
@@ -177,8 +192,9 @@ impl RoiAlign {
         for (b, m) in boxes.iter().zip(m.chunks_mut(n_cells * out)) {
             taps.fill(&self.params, b[axis], b[axis + 2], n_cells);
             for (bin, row) in m.chunks_mut(n_cells).enumerate() {
-                for (i, w) in taps.bin(bin) {
-                    row[i] += w;
+                let (cells, weights) = taps.bin(bin);
+                for (&cell, &weight) in cells.iter().zip(weights) {
+                    row[cell as usize] = weight;
                 }
             }
         }

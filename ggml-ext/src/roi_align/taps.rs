@@ -24,7 +24,6 @@ pub(super) struct AxisTaps {
     starts: Vec<u32>,
     cells: Vec<u32>,
     weights: Vec<f32>,
-    span: std::ops::Range<usize>,
 }
 
 impl AxisTaps {
@@ -49,9 +48,6 @@ impl AxisTaps {
             }
             self.starts.push(self.cells.len() as u32);
         }
-        let first = self.cells.iter().min().map_or(0, |&c| c as usize);
-        let end = self.cells.iter().max().map_or(0, |&c| c as usize + 1);
-        self.span = first..end;
     }
 
     /// One sample: nothing beyond a cell outside, otherwise two neighbouring cells (one where the
@@ -70,22 +66,22 @@ impl AxisTaps {
         self.add(cell + 1, fraction * share);
     }
 
+    /// A cell that the bin reads already gets more weight.
     fn add(&mut self, cell: usize, weight: f32) {
-        self.cells.push(cell as u32);
-        self.weights.push(weight);
+        let bin = self.starts.last().map_or(0, |&s| s as usize);
+        match self.cells[bin..].iter().rposition(|&c| c as usize == cell) {
+            Some(i) => self.weights[bin + i] += weight,
+            None => {
+                self.cells.push(cell as u32);
+                self.weights.push(weight);
+            }
+        }
     }
 
-    /// The taps of one bin as (cell, weight); a cell may occur more than once.
-    #[inline]
-    pub(super) fn bin(&self, i: usize) -> impl Iterator<Item = (usize, f32)> + '_ {
+    /// The cells that a bin reads, and their weights.
+    #[inline(always)]
+    pub(super) fn bin(&self, i: usize) -> (&[u32], &[f32]) {
         let range = self.starts[i] as usize..self.starts[i + 1] as usize;
-        let cells = self.cells[range.clone()].iter().map(|&c| c as usize);
-        cells.zip(self.weights[range].iter().copied())
-    }
-
-    /// The cells between the first and the last that any bin reads.
-    #[inline]
-    pub(super) fn span(&self) -> std::ops::Range<usize> {
-        self.span.clone()
+        (&self.cells[range.clone()], &self.weights[range])
     }
 }

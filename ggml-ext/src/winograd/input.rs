@@ -4,7 +4,7 @@
 //! so squares of tiles x channels are transposed on the way out.
 
 use super::geometry::{Geometry, IN, POINTS};
-use super::lanes::{Lanes, MAX, Task, load_first, store_first};
+use crate::simd::lanes::{Lanes, MAX, Task, load_first, store_first};
 
 /// The pixels of a tile as pointers to their first channels; outside of the map, to zeros.
 pub(super) type Pixels = [*const f32; POINTS];

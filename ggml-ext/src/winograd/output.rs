@@ -2,8 +2,8 @@
 //! and sums of squares are collected on the way.
 
 use super::geometry::{Geometry, IN, OUT, POINTS};
-use super::lanes::{Lanes, Task, store_first};
 use super::moments::segment;
+use crate::simd::lanes::{Lanes, Task, store_first};
 
 /// Makes the output of `tiles` in the output channels of a group.
 ///

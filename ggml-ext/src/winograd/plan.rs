@@ -8,7 +8,7 @@
 //! model of the costs, of those that fit the budget.
 
 use super::geometry::POINTS;
-use super::isa::Micro;
+use crate::simd::isa::Micro;
 
 /// Floats of a cache line.
 const LINE: usize = 16;

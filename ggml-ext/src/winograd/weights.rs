@@ -1,14 +1,10 @@
 //! The transform of the weights: `G g G^T` of each 3 x 3 kernel `g`.
 //!
-//! Lanes are output channels. In the file those lie far apart, so squares of output channels x
-//! consecutive elements are transposed first.
+//! Lanes are output channels, see [`gather`].
 
 use super::geometry::{IN, POINTS};
-use super::kernel::Element;
-use super::lanes::{Lanes, MAX, Task, load_first};
-
-/// Elements of a kernel of one input and one output channel.
-const TAPS: usize = 9;
+use crate::simd::kernel::{Element, TAPS, Taps, gather};
+use crate::simd::lanes::{Lanes, MAX, Task};
 
 /// Input channels by which the places to be written are fetched ahead.
 const AHEAD: usize = 8;
@@ -31,9 +27,6 @@ pub(super) struct TransformWeights<'a, E, const NV: usize> {
     pub(super) point_stride: usize,
 }
 
-/// Elements of up to `MAX` input channels, lanes of output channels.
-type Taps = [[f32; MAX]; TAPS * MAX];
-
 impl<L: Lanes, E: Element, const NV: usize> Task<L> for TransformWeights<'_, E, NV> {
     #[inline(always)]
     unsafe fn run(self) {
@@ -45,7 +38,17 @@ impl<L: Lanes, E: Element, const NV: usize> Task<L> for TransformWeights<'_, E, 
             while c < self.last {
                 let n = L::N.min(self.last - c);
                 // SAFETY: the instruction set by the caller's word; channels `c..c + n` exist.
-                unsafe { self.gather::<L>(&mut taps, self.first_out + k * L::N, c, n) };
+                unsafe {
+                    let channels = [self.c_in, self.c_out];
+                    gather::<L, E>(
+                        self.kernel,
+                        channels,
+                        &mut taps,
+                        self.first_out + k * L::N,
+                        c,
+                        n,
+                    );
+                }
                 for i in 0..n {
                     let row = (micro * self.c_in + c + i) * NV + vector;
                     // SAFETY: the row is one of this group, and of the channels `first..last`.
@@ -58,54 +61,6 @@ impl<L: Lanes, E: Element, const NV: usize> Task<L> for TransformWeights<'_, E, 
                 c += n;
             }
         }
-    }
-}
-
-impl<E: Element, const NV: usize> TransformWeights<'_, E, NV> {
-    /// Elements of `n <= N` input channels from `c` on, of `N` output channels from `out` on.
-    ///
-    /// # Safety
-    /// The processor has the instruction set; the input channels exist.
-    #[inline(always)]
-    unsafe fn gather<L: Lanes>(&self, taps: &mut Taps, out: usize, c: usize, n: usize) {
-        let mut start = 0;
-        while start < n * TAPS {
-            let len = L::N.min(n * TAPS - start);
-            // SAFETY: `len` elements from `start` on belong to channels that exist, of outputs
-            // that are checked to exist; `taps` has `TAPS * MAX` rows, and `start + N` is at most
-            // `TAPS * N`.
-            unsafe {
-                let mut square = [L::splat(0.0); MAX];
-                for i in 0..L::N {
-                    if out + i < self.c_out {
-                        let at = ((out + i) * self.c_in + c) * TAPS + start;
-                        square[i] = load_elements(self.kernel.as_ptr().add(at), len);
-                    }
-                }
-                L::transpose(&mut square);
-                for i in 0..L::N {
-                    square[i].store(taps[start + i].as_mut_ptr());
-                }
-            }
-            start += L::N;
-        }
-    }
-}
-
-/// # Safety
-/// The processor has the instruction set; `n <= N` elements can be read at `src`.
-#[inline(always)]
-unsafe fn load_elements<L: Lanes, E: Element>(src: *const E, n: usize) -> L {
-    // SAFETY: the caller's word; a row has `MAX >= n` floats.
-    unsafe {
-        if n == L::N {
-            return E::load(src);
-        }
-        let mut row = [0.0; MAX];
-        for i in 0..n {
-            row[i] = (*src.add(i)).to_f32();
-        }
-        load_first(row.as_ptr(), n)
     }
 }
 

@@ -2,9 +2,6 @@
 
 use super::gemm::Multiply;
 use super::input::{TransformInput, panel_pixels};
-use super::isa::Isa;
-use super::kernel::{Element, Kernel};
-use super::lanes::Lanes;
 use super::moments::reduce;
 use super::output::TransformOutput;
 use super::plan::Plan;
@@ -12,6 +9,9 @@ use super::probe::{Phase, Probe};
 use super::weights::TransformWeights;
 use super::workspace::Workspace;
 use super::{Conv, Job};
+use crate::simd::isa::ForIsa;
+use crate::simd::kernel::{Element, Kernel};
+use crate::simd::lanes::Lanes;
 use std::ops::Range;
 use std::sync::atomic::Ordering;
 
@@ -29,6 +29,19 @@ pub(super) struct Worker<'a> {
     pub(super) nth: usize,
 }
 
+/// What a thread does, for any instruction set.
+struct Share<'a, P> {
+    worker: &'a Worker<'a>,
+    probe: &'a mut P,
+}
+
+impl<P: Probe> ForIsa for Share<'_, P> {
+    unsafe fn run<L: Lanes, const MR: usize, const NV: usize>(self) {
+        // SAFETY: the caller's word.
+        unsafe { self.worker.work::<L, MR, NV, P>(self.probe) }
+    }
+}
+
 /// Output channels that are transformed and multiplied together.
 #[derive(Clone, Copy)]
 struct Group {
@@ -44,38 +57,9 @@ impl Worker<'_> {
     /// As for [`Conv::run`]; the plan is the one for `nth` threads, the workspace large enough, and
     /// the job of the convolution's sizes.
     pub(super) unsafe fn run<P: Probe>(&self, probe: &mut P) {
-        const fn tiles(isa: Isa) -> usize {
-            isa.micro().tiles
-        }
-        const fn vectors(isa: Isa) -> usize {
-            isa.micro().vectors
-        }
         // SAFETY: the instruction set is available, as checked when the convolution was made; the
         // rest is the caller's word.
-        unsafe {
-            match self.conv.isa {
-                #[cfg(target_arch = "x86_64")]
-                Isa::Avx512 => {
-                    use super::lanes::x86::Avx512;
-                    self.work::<Avx512, { tiles(Isa::Avx512) }, { vectors(Isa::Avx512) }, P>(probe)
-                }
-                #[cfg(target_arch = "x86_64")]
-                Isa::Avx2 => {
-                    use super::lanes::x86::Avx2;
-                    self.work::<Avx2, { tiles(Isa::Avx2) }, { vectors(Isa::Avx2) }, P>(probe)
-                }
-                #[cfg(target_arch = "aarch64")]
-                Isa::Neon => {
-                    use super::lanes::neon::Neon;
-                    self.work::<Neon, { tiles(Isa::Neon) }, { vectors(Isa::Neon) }, P>(probe)
-                }
-                _ => {
-                    use super::lanes::portable::Portable;
-                    const ISA: Isa = Isa::Portable;
-                    self.work::<Portable, { tiles(ISA) }, { vectors(ISA) }, P>(probe)
-                }
-            }
-        }
+        unsafe { self.conv.isa.run(Share { worker: self, probe }) }
     }
 
     /// # Safety

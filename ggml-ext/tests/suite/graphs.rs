@@ -75,46 +75,6 @@ fn conv_2d_pads_with_zeros() {
     assert!(numeric::nmse(&got, &expected) < 1e-12);
 }
 
-#[test]
-fn conv_3x3_is_the_same_for_several_maps_and_a_batch() {
-    let [c_in, c_out] = [8usize, 12];
-    for sides in [vec![[6usize, 5]], vec![[13, 9], [8, 8], [1, 1]], vec![[7, 7]; 5]] {
-        let n: usize = sides.iter().map(|[w, h]| w * h * c_in).sum();
-        let (x, k) = (noise(n, 5), noise(9 * c_in * c_out, 6));
-        let mut expected = Vec::new();
-        let mut first = 0;
-        for &[w, h] in &sides {
-            let map = &x[first..][..w * h * c_in];
-            expected.extend(naive_conv_3x3(map, &k, [w, h, c_in, c_out]));
-            first += map.len();
-        }
-        let batch = sides.iter().all(|s| *s == sides[0]);
-        for batched in [false, true].into_iter().take(1 + usize::from(batch)) {
-            let got = run(&[n + k.len()], &[x.clone(), k.clone()].concat(), |g, both| {
-                let k = g.reshape(g.slice(both, 0, n, k.len()), &[3, 3, c_in, c_out]);
-                let [w, h] = sides[0];
-                if batched {
-                    let x = g.reshape(g.slice(both, 0, 0, n), &[w, h, c_in, sides.len()]);
-                    let y = g.conv_3x3_batch(x, k).expect("scratch space");
-                    return g.reshape(y, &[y.n_elements()]);
-                }
-                let mut first = 0;
-                let map = |&[w, h]: &[usize; 2]| {
-                    let map = g.slice(both, 0, first, w * h * c_in);
-                    first += w * h * c_in;
-                    g.reshape(map, &[w, h, c_in])
-                };
-                let maps: Vec<_> = sides.iter().map(map).collect();
-                let convolved = g.conv_3x3(&maps, k).expect("scratch space");
-                let flat = convolved.into_iter().map(|y| g.reshape(y, &[y.n_elements()]));
-                flat.reduce(|a, b| g.concat(a, b, 0)).expect("a map")
-            });
-            let error = numeric::nmse(&got, &expected);
-            assert!(error < 1e-11, "{sides:?}, batched {batched}: {error:e}");
-        }
-    }
-}
-
 fn naive_conv_3x3(x: &[f32], k: &[f32], [w, h, c_in, c_out]: [usize; 4]) -> Vec<f32> {
     let mut out = Vec::new();
     for o in 0..c_out {

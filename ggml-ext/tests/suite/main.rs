@@ -1,6 +1,8 @@
 //! One binary for all integration tests: llama.cpp is linked once.
 
 mod graphs;
+mod interpolated;
+mod maps;
 mod roi_align;
 mod winograd;
 

@@ -2,6 +2,7 @@
 
 use crate::{cpu, noise};
 use ggml_ext::graph::{Graph, Input, Output};
+use ggml_ext::maps::Maps;
 use ggml_ext::roi_align::{RoiAlign, RoiAlignParams, RoiBox, RoiLowering, roi_align_reference};
 use ggml_ext::{Error, numeric};
 use proptest::prelude::*;
@@ -19,8 +20,8 @@ impl Op {
     fn new(lowering: RoiLowering, [w, h]: [usize; 2], n: usize, p: RoiAlignParams) -> Op {
         let (graph, (map, out, roi)) = Graph::build("roi", &cpu(), 64, |g| {
             let (map, input) = g.input("map", &[w, h, CHANNELS]);
-            let (out, roi) = g.roi_align_as(lowering, map, n, p);
-            Ok::<_, Error>((input, g.output(out, "out"), roi))
+            let (out, roi) = g.roi_align_as(lowering, &Maps::planes(vec![map]), 0, n, p);
+            Ok::<_, Error>((input, g.output(g.to_batch(&out), "out"), roi))
         })
         .expect("a graph");
         Op { graph, map, out, roi }

@@ -10,6 +10,7 @@ use crate::trace::Taps;
 use crate::weights::Weights;
 use ggml_ext::Tensor;
 use ggml_ext::graph::Builder;
+use ggml_ext::maps::Maps;
 use gpt4roi_models::hparams::MmprojHparams;
 use gpt4roi_models::names::gguf;
 
@@ -21,39 +22,34 @@ pub(super) fn coords(grid: usize) -> Vec<f32> {
     (0..grid * grid).flat_map(|i| [at(i % grid), at(i / grid)]).collect()
 }
 
-/// The map of every level, `[S, S, C]`, finest first.
+/// The map of every level, finest first.
 pub(super) fn maps<'g>(
     g: &Builder<'g>,
     w: &Weights<'_, 'g>,
     hp: &MmprojHparams,
     states: &Weights<'_, 'g>,
     coords: Tensor<'g>,
-    mut taps: Option<&mut Taps>,
-) -> Result<Vec<Tensor<'g>>> {
+    taps: Option<&mut Taps>,
+) -> Result<Maps<'g>> {
     let (grid, n) = (hp.vision.grid() as usize, hp.vision.n_patches() as usize);
-    let mut maps = Vec::new();
-    for (l, &size) in hp.region.level_sizes.iter().enumerate() {
-        let size = size as usize;
+    let (mut inputs, mut grids) = (Vec::new(), Vec::new());
+    for l in 0..hp.region.level_sizes.len() {
         let patches = g.slice(states.tensor(&state_name(l))?, 1, 1, n);
         let x = g.concat(patches, coords, 0); // [D + 2, n]
-        let y = w.linear(x, &gguf::input_conv(l as u32))?; // [C, n]
-        let upsample = |t| g.resize_aligned(to_map(g, t, grid), size, size);
-        let map = upsample(y);
-        if let Some(taps) = taps.as_deref_mut() {
-            let name = format!("conv_in.{l}");
-            taps.0.push((name.clone(), g.output(upsample(x), &name)));
-            let name = format!("input_conv.{l}");
-            taps.0.push((name.clone(), g.output(map, &name)));
+        grids.push(w.linear(x, &gguf::input_conv(l as u32))?); // [C, n]
+        inputs.push(x);
+    }
+    let upsampled = |grids: &[_]| g.upsampled(grids, [grid, grid], &super::sides(&hp.region));
+    let maps = upsampled(&grids);
+    if let Some(taps) = taps {
+        for (name, maps) in [("conv_in", &upsampled(&inputs)), ("input_conv", &maps)] {
+            for (l, map) in g.to_planes(maps).into_iter().enumerate() {
+                let name = format!("{name}.{l}");
+                taps.0.push((name.clone(), g.output(map, &name)));
+            }
         }
-        maps.push(map);
     }
     Ok(maps)
-}
-
-/// Channels-last `[C, grid * grid]` to a map `[grid, grid, C]`.
-fn to_map<'g>(g: &Builder<'g>, x: Tensor<'g>, grid: usize) -> Tensor<'g> {
-    let c = x.ne()[0];
-    g.reshape(g.cont(g.permute(x, [1, 0, 2, 3])), &[grid, grid, c])
 }
 
 #[cfg(test)]

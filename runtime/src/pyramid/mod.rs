@@ -10,22 +10,36 @@ mod input;
 use crate::error::Result;
 use crate::trace::{Taps, Trace};
 use crate::vision::HiddenStates;
-use crate::weights::{Weights, slots, store};
+use crate::weights::{Weights, slots};
 use ggml_ext::Backend;
-use ggml_ext::graph::Graph;
+use ggml_ext::graph::{Builder, Graph};
+use ggml_ext::maps::{Maps, stored_shapes};
 use ggml_ext::weights::TensorSet;
-use gpt4roi_models::hparams::MmprojHparams;
+use gpt4roi_models::hparams::{MmprojHparams, RegionHparams};
 use std::sync::Arc;
 
 /// The fused maps of one image.
 pub(crate) struct Pyramid {
-    /// Per level, finest first: tensor [`level_name`], `[S, S, C]` (`[C, S, S]`).
+    /// All levels, finest first, `[S, S, C]` (`[C, S, S]`) each, as [`maps`] finds them.
     pub(crate) levels: Arc<TensorSet>,
 }
 
-/// Name of level `l`'s map in [`Pyramid::levels`].
-pub(crate) fn level_name(l: usize) -> String {
-    format!("pyramid.{l}")
+/// What the maps are stored as.
+const NAME: &str = "pyramid";
+
+/// The levels' widths and heights.
+fn sides(r: &RegionHparams) -> Vec<[usize; 2]> {
+    r.level_sizes.iter().map(|&s| [s as usize; 2]).collect()
+}
+
+/// The maps of a pyramid, in a graph that reads them.
+pub(crate) fn maps<'g>(
+    g: &Builder<'g>,
+    r: &RegionHparams,
+    levels: &Arc<TensorSet>,
+) -> Result<Maps<'g>> {
+    let stored = g.stored_maps(levels, NAME, &sides(r), r.n_channels as usize);
+    stored.ok_or_else(|| crate::Error::internal("a pyramid without maps"))
 }
 
 /// The stage: its graph is built once and allocates nothing when run.
@@ -47,10 +61,8 @@ impl PyramidStage {
         tracing: bool,
     ) -> Result<PyramidStage> {
         let r = &hp.region;
-        let shape = |s: u32| vec![s as usize, s as usize, r.n_channels as usize];
-        let sizes = r.level_sizes.iter().enumerate();
-        let shapes: Vec<_> = sizes.map(|(l, &s)| (level_name(l), shape(s))).collect();
-        let levels = slots(backend, &shapes)?;
+        let n_channels = r.n_channels as usize;
+        let levels = slots(backend, &stored_shapes(backend, NAME, &sides(r), n_channels))?;
         let n_levels = r.taps.len();
         let max_nodes = n_levels * (24 + 24 * r.n_fuse as usize) + 16;
         let (mut graph, (coords, taps)) = Graph::build("pyramid", backend, max_nodes, |g| {
@@ -61,15 +73,14 @@ impl PyramidStage {
             let tapped = Weights::new(g, states);
             let mut maps = input::maps(g, &w, hp, &tapped, coords, tracing.then_some(&mut taps))?;
             for f in 0..r.n_fuse {
-                maps = fuse::exchange(g, &maps);
+                maps = g.exchanged(&maps, fuse::exchange(n_levels, n_channels));
                 maps = fuse::conv_block(g, &w, r, f, &maps)?;
                 if tracing {
                     fuse::tap(g, f, &maps, &mut taps);
                 }
             }
-            for (l, &map) in maps.iter().enumerate() {
-                store(g, map, &levels, &level_name(l))?;
-            }
+            let stored = g.store_maps(&maps, &levels, NAME);
+            stored.ok_or_else(|| crate::Error::internal("no place for the pyramid"))?;
             Ok::<_, crate::Error>((coords_input, taps))
         })?;
         graph.set(coords, &input::coords(hp.vision.grid() as usize))?;

@@ -5,16 +5,17 @@ use crate::trace::Taps;
 use crate::weights::Weights;
 use ggml_ext::Tensor;
 use ggml_ext::graph::Builder;
+use ggml_ext::maps::Maps;
 use gpt4roi_models::hparams::RegionHparams;
 use gpt4roi_models::names::gguf;
 
-/// `pooled`: RoIAlign's `[out, out, C, n]` of every level; `boxes`: fractions `[4, n]`. Gives
+/// `pooled`: RoIAlign's `n` maps `[out, out, C]` of every level; `boxes`: fractions `[4, n]`. Gives
 /// `[H, n]`.
 pub(super) fn embed<'g>(
     g: &Builder<'g>,
     w: &Weights<'_, 'g>,
     r: &RegionHparams,
-    pooled: &[Tensor<'g>],
+    pooled: &[Maps<'g>],
     boxes: Tensor<'g>,
     taps: Option<&mut Taps>,
 ) -> Result<Tensor<'g>> {
@@ -28,8 +29,8 @@ pub(super) fn embed<'g>(
     let out = w.linear(mid, gguf::UPDIMS)?;
     if let Some(taps) = taps {
         let mut tap = |t, name: &str| taps.0.push((name.to_owned(), g.output(t, name)));
-        for (l, &roi) in pooled.iter().enumerate() {
-            tap(roi, &format!("roi.{l}"));
+        for (l, roi) in pooled.iter().enumerate() {
+            tap(g.to_batch(roi), &format!("roi.{l}"));
         }
         tap(summed, "roi_sum_relu");
         tap(lin, "flatten_linear");
@@ -40,22 +41,21 @@ pub(super) fn embed<'g>(
     Ok(out)
 }
 
-/// ReLU of the sum over levels of a 3x3 convolution with bias.
+/// ReLU of the sum over levels of a 3x3 convolution with bias, `[out, out, C, n]`.
 fn sum_of_convs<'g>(
     g: &Builder<'g>,
     w: &Weights<'_, 'g>,
-    pooled: &[Tensor<'g>],
+    pooled: &[Maps<'g>],
 ) -> Result<Tensor<'g>> {
-    let mut sum: Option<Tensor<'g>> = None;
-    for (l, &roi) in pooled.iter().enumerate() {
+    let (mut convolved, mut bias): (_, Option<Tensor<'g>>) = (Vec::new(), None);
+    for (l, roi) in pooled.iter().enumerate() {
         let name = gguf::pconv(l as u32);
-        let bias = w.bias(&name)?;
-        let bias = g.reshape(bias, &[1, 1, bias.ne()[0]]);
-        let y = g.add(w.conv_3x3_batch(roi, &name)?, bias);
-        sum = Some(sum.map_or(y, |s| g.add(s, y)));
+        convolved.push(w.conv_3x3(roi, &name)?);
+        let own = w.bias(&name)?;
+        bias = Some(bias.map_or(own, |b| g.add(b, own)));
     }
-    let sum = sum.ok_or_else(|| crate::Error::internal("a model without levels"))?;
-    Ok(g.relu(sum))
+    let bias = bias.ok_or_else(|| crate::Error::internal("a model without levels"))?;
+    Ok(g.to_batch(&g.sum_relu(&convolved, bias)))
 }
 
 /// The box's own embedding: two linear layers, each with ReLU and LayerNorm.

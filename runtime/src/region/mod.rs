@@ -4,7 +4,7 @@
 mod embed;
 
 use crate::error::Result;
-use crate::pyramid::{Pyramid, level_name};
+use crate::pyramid::{self, Pyramid};
 use crate::trace::{Taps, Trace};
 use crate::weights::Weights;
 use ggml_ext::Backend;
@@ -110,7 +110,7 @@ impl RegionStage {
         let (graph, (boxes, rois, embeds, taps)) =
             Graph::build("region", &self.backend, max_nodes, |g| {
                 let w = Weights::new(g, &self.weights);
-                let levels = Weights::new(g, &self.pyramid);
+                let maps = pyramid::maps(g, r, &self.pyramid)?;
                 let mut taps = Taps::default();
                 let (boxes, boxes_input) = g.input("boxes", &[4, n_regions]);
                 let (mut pooled, mut rois) = (Vec::new(), Vec::new());
@@ -120,7 +120,7 @@ impl RegionStage {
                         sampling_ratio: r.roi_sampling_ratio as usize,
                         spatial_scale: size as f32 / side,
                     };
-                    let (x, roi) = g.roi_align(levels.tensor(&level_name(l))?, n_regions, params);
+                    let (x, roi) = g.roi_align(&maps, l, n_regions, params);
                     pooled.push(x);
                     rois.push(roi);
                 }

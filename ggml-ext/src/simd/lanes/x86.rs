@@ -6,11 +6,11 @@ use std::arch::x86_64::*;
 
 /// Sixteen values. Exists only where the processor has AVX-512F.
 #[derive(Clone, Copy)]
-pub(in super::super) struct Avx512(__m512);
+pub(crate) struct Avx512(__m512);
 
 /// Eight values. Exists only where the processor has AVX2, FMA and F16C.
 #[derive(Clone, Copy)]
-pub(in super::super) struct Avx2(__m256);
+pub(crate) struct Avx2(__m256);
 
 #[target_feature(enable = "avx512f")]
 unsafe fn with_avx512<T: Task<Avx512>>(task: T) {
@@ -82,6 +82,13 @@ impl Lanes for Avx512 {
     fn mul(self, other: Self) -> Self {
         // SAFETY: a value exists, hence AVX-512F does.
         Avx512(unsafe { _mm512_mul_ps(self.0, other.0) })
+    }
+
+    #[inline(always)]
+    fn relu(self) -> Self {
+        // The second operand is what the instruction gives for values that are not numbers.
+        // SAFETY: a value exists, hence AVX-512F does.
+        Avx512(unsafe { _mm512_max_ps(self.0, _mm512_setzero_ps()) })
     }
 
     #[inline(always)]
@@ -189,6 +196,13 @@ impl Lanes for Avx2 {
     fn mul(self, other: Self) -> Self {
         // SAFETY: a value exists, hence AVX2 does.
         Avx2(unsafe { _mm256_mul_ps(self.0, other.0) })
+    }
+
+    #[inline(always)]
+    fn relu(self) -> Self {
+        // The second operand is what the instruction gives for values that are not numbers.
+        // SAFETY: a value exists, hence AVX2 does.
+        Avx2(unsafe { _mm256_max_ps(self.0, _mm256_setzero_ps()) })
     }
 
     #[inline(always)]

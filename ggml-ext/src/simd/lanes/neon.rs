@@ -5,7 +5,7 @@ use std::arch::aarch64::*;
 
 /// Four values. Exists only where the processor has NEON.
 #[derive(Clone, Copy)]
-pub(in super::super) struct Neon(float32x4_t);
+pub(crate) struct Neon(float32x4_t);
 
 #[target_feature(enable = "neon")]
 unsafe fn with_neon<T: Task<Neon>>(task: T) {
@@ -56,6 +56,13 @@ impl Lanes for Neon {
     fn mul(self, other: Self) -> Self {
         // SAFETY: a value exists, hence NEON does.
         Neon(unsafe { vmulq_f32(self.0, other.0) })
+    }
+
+    #[inline(always)]
+    fn relu(self) -> Self {
+        // Of a number and something else, the number.
+        // SAFETY: a value exists, hence NEON does.
+        Neon(unsafe { vmaxnmq_f32(self.0, vdupq_n_f32(0.0)) })
     }
 
     #[inline(always)]

@@ -1,5 +1,12 @@
 //! Instruction sets, and the micro kernel's shape on each.
 
+use super::lanes::Lanes;
+#[cfg(target_arch = "aarch64")]
+use super::lanes::neon::Neon;
+use super::lanes::portable::Portable;
+#[cfg(target_arch = "x86_64")]
+use super::lanes::x86::{Avx2, Avx512};
+
 /// An instruction set that the kernels are compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Isa {
@@ -15,15 +22,15 @@ pub enum Isa {
 
 /// The micro kernel's shape: `tiles` x `vectors` accumulators of `lanes` output channels.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Micro {
-    pub(super) tiles: usize,
-    pub(super) vectors: usize,
-    pub(super) lanes: usize,
+pub(crate) struct Micro {
+    pub(crate) tiles: usize,
+    pub(crate) vectors: usize,
+    pub(crate) lanes: usize,
 }
 
 impl Micro {
     /// Output channels of a micro kernel.
-    pub(super) fn outs(&self) -> usize {
+    pub(crate) fn outs(&self) -> usize {
         self.vectors * self.lanes
     }
 }
@@ -55,7 +62,7 @@ impl Isa {
     }
 
     /// Accumulators fill 24 of 32 registers, or 12 of 16; the rest holds weights and a value.
-    pub(super) const fn micro(self) -> Micro {
+    pub(crate) const fn micro(self) -> Micro {
         match self {
             Isa::Avx512 => Micro { tiles: 12, vectors: 2, lanes: 16 },
             Isa::Avx2 => Micro { tiles: 6, vectors: 2, lanes: 8 },
@@ -63,4 +70,39 @@ impl Isa {
             Isa::Portable => Micro { tiles: 4, vectors: 2, lanes: 4 },
         }
     }
+
+    /// Runs `work` with this instruction set.
+    ///
+    /// # Safety
+    /// The processor has it; and what the work asks for.
+    pub(crate) unsafe fn run<W: ForIsa>(self, work: W) {
+        const fn tiles(isa: Isa) -> usize {
+            isa.micro().tiles
+        }
+        const fn vectors(isa: Isa) -> usize {
+            isa.micro().vectors
+        }
+        // SAFETY: the caller's word.
+        unsafe {
+            match self {
+                #[cfg(target_arch = "x86_64")]
+                Isa::Avx512 => {
+                    work.run::<Avx512, { tiles(Isa::Avx512) }, { vectors(Isa::Avx512) }>()
+                }
+                #[cfg(target_arch = "x86_64")]
+                Isa::Avx2 => work.run::<Avx2, { tiles(Isa::Avx2) }, { vectors(Isa::Avx2) }>(),
+                #[cfg(target_arch = "aarch64")]
+                Isa::Neon => work.run::<Neon, { tiles(Isa::Neon) }, { vectors(Isa::Neon) }>(),
+                _ => work.run::<Portable, { tiles(Isa::Portable) }, { vectors(Isa::Portable) }>(),
+            }
+        }
+    }
+}
+
+/// Work that is written once for all instruction sets, with the micro kernel's shape on each:
+/// `MR` tiles and `NV` vectors of outputs.
+pub(crate) trait ForIsa {
+    /// # Safety
+    /// The processor has the instruction set; and what the work asks for.
+    unsafe fn run<L: Lanes, const MR: usize, const NV: usize>(self);
 }

@@ -7,18 +7,18 @@
 //! hence the plain loops of the kernels.
 
 #[cfg(target_arch = "aarch64")]
-pub(super) mod neon;
-pub(super) mod portable;
+pub(crate) mod neon;
+pub(crate) mod portable;
 #[cfg(target_arch = "x86_64")]
-pub(super) mod x86;
+pub(crate) mod x86;
 
 use half::{bf16, f16};
 
 /// The most lanes that a vector has here.
-pub(super) const MAX: usize = 16;
+pub(crate) const MAX: usize = 16;
 
 /// A piece of work, compiled for the instruction set of `L`.
-pub(super) trait Task<L> {
+pub(crate) trait Task<L> {
     /// # Safety
     /// The processor has the instruction set of `L`; the fields are as the type's documentation
     /// asks for.
@@ -29,7 +29,7 @@ pub(super) trait Task<L> {
 ///
 /// A value can be made by `unsafe` functions only, whose callers know that the processor has the
 /// instructions: whoever holds a value may calculate with it.
-pub(super) trait Lanes: Copy {
+pub(crate) trait Lanes: Copy {
     /// Number of lanes: 4, 8 or 16.
     const N: usize;
 
@@ -94,6 +94,9 @@ pub(super) trait Lanes: Copy {
     /// `self + a * b`, rounded once where the processor can.
     fn add_product(self, a: Self, b: Self) -> Self;
 
+    /// The larger of `self` and zero; zero for what is not a number.
+    fn relu(self) -> Self;
+
     /// `self * k`
     #[inline(always)]
     fn scaled(self, k: f32) -> Self {
@@ -121,7 +124,7 @@ pub(super) trait Lanes: Copy {
 /// # Safety
 /// The processor has the instruction set; `n <= N` values can be read at `src`.
 #[inline(always)]
-pub(super) unsafe fn load_first<L: Lanes>(src: *const f32, n: usize) -> L {
+pub(crate) unsafe fn load_first<L: Lanes>(src: *const f32, n: usize) -> L {
     debug_assert!(n <= L::N);
     let mut row = [0.0f32; MAX];
     // SAFETY: the caller's word; `row` has room for `MAX >= N` values.
@@ -136,7 +139,7 @@ pub(super) unsafe fn load_first<L: Lanes>(src: *const f32, n: usize) -> L {
 /// # Safety
 /// `n <= N` values can be written at `dst`.
 #[inline(always)]
-pub(super) unsafe fn store_first<L: Lanes>(v: L, dst: *mut f32, n: usize) {
+pub(crate) unsafe fn store_first<L: Lanes>(v: L, dst: *mut f32, n: usize) {
     debug_assert!(n <= L::N);
     let mut row = [0.0f32; MAX];
     // SAFETY: the caller's word; `row` has room for `MAX >= N` values.

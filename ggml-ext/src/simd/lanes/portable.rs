@@ -4,7 +4,7 @@ use super::{Lanes, MAX, Task};
 
 /// Four values.
 #[derive(Clone, Copy)]
-pub(in super::super) struct Portable([f32; 4]);
+pub(crate) struct Portable([f32; 4]);
 
 impl Portable {
     #[inline(always)]
@@ -53,6 +53,11 @@ impl Lanes for Portable {
     #[inline(always)]
     fn mul(self, other: Self) -> Self {
         self.zip(other, |a, b| a * b)
+    }
+
+    #[inline(always)]
+    fn relu(self) -> Self {
+        Portable(self.0.map(|v| if v > 0.0 { v } else { 0.0 }))
     }
 
     #[inline(always)]

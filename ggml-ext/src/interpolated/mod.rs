@@ -1,0 +1,241 @@
+//! 3 x 3 convolution, on the CPU, of maps that are interpolated from small grids.
+//!
+//! Interpolation is linear, and so is the convolution. With `x` a part of the input channels on their
+//! grid, `g_k` the kernel's nine taps and `R` the interpolation,
+//!
+//! ```text
+//! y(p) = sum over parts and taps of  [R (g_k x)](p + k)        (zero outside of the map)
+//! ```
+//!
+//! so that the channels are multiplied on the grid, nine times as many cells as it has, however large the map is.
+//! What is left for the map's pixels is to interpolate: along x for each row of the grid that is needed, then along y.
+//! An upsampled pyramid of 128 x 128 and smaller, from 16 x 16, takes a fifth of the multiplications
+//! that Winograd's algorithm needs, which takes a quarter.
+//!
+//! # Shapes
+//! In ggml's order: grids are `[C_in, W, H]` (channels last), the kernel is `[3, 3, C_in, C_out]`
+//! (`[C_out, C_in, 3, 3]`), maps are `[C_out, W, H]`, one after the other.
+
+// As in `crate::simd`.
+#![allow(clippy::needless_range_loop)]
+
+mod combine;
+mod rows;
+mod worker;
+
+pub use crate::winograd::Moments;
+pub use rows::Rows;
+pub use worker::Job;
+
+use crate::simd::Isa;
+use crate::simd::kernel::TAPS;
+use combine::PartTaps;
+use std::cell::UnsafeCell;
+use std::ops::Range;
+
+/// A map to be made, from parts that follow each other as the convolution's input channels.
+#[derive(Clone, Debug)]
+pub struct Level {
+    /// Columns.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+    /// What the input channels are.
+    pub parts: Vec<Part>,
+}
+
+/// Some channels of a grid, interpolated.
+#[derive(Clone, Debug)]
+pub struct Part {
+    /// Number of the grid.
+    pub grid: usize,
+    /// Which of its channels.
+    pub channels: Range<usize>,
+    /// From the grid's columns to the map's, and from rows to rows.
+    pub rows: [Rows; 2],
+}
+
+/// A convolution of given sizes, and the memory for its runs.
+#[derive(Debug)]
+pub struct Conv {
+    isa: Isa,
+    shape: Shape,
+    levels: Vec<Planned>,
+    /// A thread's part is `scratch_len` long.
+    scratch: Box<[UnsafeCell<f32>]>,
+    scratch_len: usize,
+}
+
+// SAFETY: the memory is written only by runs, whose callers promise to coordinate.
+unsafe impl Sync for Conv {}
+
+/// Sizes that all levels share.
+#[derive(Clone, Copy, Debug)]
+struct Shape {
+    /// Columns and rows of a grid.
+    grid: [usize; 2],
+    n_grids: usize,
+    c_in: usize,
+    c_out: usize,
+    /// Tiles of the micro kernel, which are cells here, and its outputs.
+    tiles: usize,
+    outs: usize,
+}
+
+impl Shape {
+    fn n_panels(&self) -> usize {
+        (self.grid[0] * self.grid[1]).div_ceil(self.tiles)
+    }
+
+    /// Cells of a grid, filled up to whole panels.
+    fn cells(&self) -> usize {
+        self.n_panels() * self.tiles
+    }
+
+    /// Floats of a packed grid.
+    fn packed(&self) -> usize {
+        self.cells() * self.c_in
+    }
+}
+
+#[derive(Debug)]
+struct Planned {
+    width: usize,
+    height: usize,
+    first_pixel: usize,
+    parts: Vec<PlannedPart>,
+}
+
+#[derive(Debug)]
+struct PlannedPart {
+    grid: usize,
+    /// First channel on the grid, first of the input channels, and how many.
+    first: usize,
+    first_in: usize,
+    n: usize,
+    taps: PartTaps,
+}
+
+impl Conv {
+    /// Of maps made of grids of `grid` columns and rows with as many channels as the input, `c_in`. At most
+    /// `n_threads` will run it. `None` if sizes do not fit together, or need no scratch memory that exists.
+    pub fn new(
+        grid: [usize; 2],
+        n_grids: usize,
+        levels: &[Level],
+        [c_in, c_out]: [usize; 2],
+        n_threads: usize,
+    ) -> Option<Conv> {
+        Conv::for_isa(Isa::detect(), grid, n_grids, levels, [c_in, c_out], n_threads)
+    }
+
+    /// [`Conv::new`] for an instruction set, which the processor must have.
+    pub fn for_isa(
+        isa: Isa,
+        grid: [usize; 2],
+        n_grids: usize,
+        levels: &[Level],
+        [c_in, c_out]: [usize; 2],
+        n_threads: usize,
+    ) -> Option<Conv> {
+        let micro = isa.micro();
+        let shape = Shape { grid, n_grids, c_in, c_out, tiles: micro.tiles, outs: micro.outs() };
+        let sound = isa.is_available() && c_out.is_multiple_of(4) && !grid.contains(&0);
+        let (mut planned, mut first_pixel) = (Vec::new(), 0);
+        for level in levels {
+            planned.push(Planned::new(&shape, level, first_pixel)?);
+            first_pixel += level.width * level.height;
+        }
+        let scratch_len = planned.iter().map(|l| l.scratch(&shape)).max()?;
+        let scratch = vec![0.0f32; scratch_len * n_threads];
+        let scratch = scratch.into_iter().map(UnsafeCell::new).collect();
+        sound.then_some(Conv { isa, shape, levels: planned, scratch, scratch_len })
+    }
+
+    /// Pixels of all levels.
+    pub fn n_pixels(&self) -> usize {
+        self.levels.iter().map(|l| l.width * l.height).sum()
+    }
+
+    /// Number of grids.
+    pub fn n_grids(&self) -> usize {
+        self.shape.n_grids
+    }
+
+    /// Number of levels.
+    pub fn n_levels(&self) -> usize {
+        self.levels.len()
+    }
+
+    /// Floats of the packed grids, see [`Conv::pack`].
+    pub fn packed_len(&self) -> usize {
+        self.shape.n_grids * self.shape.packed()
+    }
+
+    /// Multiply-adds over channels, without the filling up of panels.
+    pub fn n_products(&self) -> u64 {
+        let Shape { grid, c_in, c_out, .. } = self.shape;
+        (self.levels.len() * TAPS * grid[0] * grid[1]) as u64 * (c_in * c_out) as u64
+    }
+
+    /// Brings panels `first..last` of grid `x`, `[C, W, H]`, into the order of the matrix products:
+    /// `dst` is `[panel][C][cell of the panel]`, for those panels; cells that do not exist are zero.
+    ///
+    /// # Panics
+    /// If a length does not fit.
+    pub fn pack(&self, x: &[f32], panels: Range<usize>, dst: &mut [f32]) {
+        let Shape { grid, c_in, tiles, .. } = self.shape;
+        assert_eq!(x.len(), grid[0] * grid[1] * c_in, "length of a grid");
+        for (panel, dst) in panels.zip(dst.chunks_exact_mut(tiles * c_in)) {
+            for tile in 0..tiles {
+                let cell = (panel * tiles + tile) * c_in;
+                for c in 0..c_in {
+                    dst[c * tiles + tile] = x.get(cell + c).copied().unwrap_or(0.0);
+                }
+            }
+        }
+    }
+
+    /// Panels of a grid.
+    pub fn n_panels(&self) -> usize {
+        self.shape.n_panels()
+    }
+}
+
+impl Planned {
+    fn new(shape: &Shape, level: &Level, first_pixel: usize) -> Option<Planned> {
+        let (mut parts, mut first_in) = (Vec::new(), 0);
+        for part in &level.parts {
+            let [x, y] = &part.rows;
+            let (n, end) = (part.channels.len(), part.channels.end);
+            let fits = [x.len(), y.len()] == [level.width, level.height]
+                && x.n_cells() <= shape.grid[0]
+                && y.n_cells() <= shape.grid[1]
+                && part.grid < shape.n_grids
+                && end <= shape.c_in;
+            if !fits {
+                return None;
+            }
+            let taps = PartTaps::new(shape, [x, y]);
+            parts.push(PlannedPart {
+                grid: part.grid,
+                first: part.channels.start,
+                first_in,
+                n,
+                taps,
+            });
+            first_in += n;
+        }
+        let Level { width, height, .. } = *level;
+        let terms: usize = parts.iter().map(|p| 3 * p.taps.window()).sum();
+        let fits = first_in == shape.c_in && terms <= combine::MAX_TERMS && width * height > 0;
+        fits.then_some(Planned { width, height, first_pixel, parts })
+    }
+
+    /// Floats of scratch memory: a group's weights, products, and interpolated rows.
+    fn scratch(&self, shape: &Shape) -> usize {
+        let slots: usize = self.parts.iter().map(|p| 3 * p.taps.window()).sum();
+        let products = self.parts.len() * TAPS * shape.cells();
+        shape.outs * (TAPS * shape.c_in + products + slots * self.width)
+    }
+}

@@ -1,0 +1,57 @@
+//! Convolution of packed maps by Winograd's algorithm.
+
+use super::{Maps, SharedMoments};
+use crate::custom::{CustomOp, Node, is_kernel};
+use crate::graph::Builder;
+use crate::tensor::Tensor;
+use crate::winograd::{self, Conv, Job, Options, Workspace};
+use crate::{Error, Result};
+use std::sync::Arc;
+
+/// What a convolution made: `[C, pixels]`, and the sums of each level and channel.
+#[derive(Clone)]
+pub(super) struct Convolved<'g> {
+    pub(super) values: Tensor<'g>,
+    pub(super) moments: Arc<SharedMoments>,
+}
+
+struct Winograd {
+    conv: Conv,
+    workspace: Arc<Workspace>,
+    moments: Arc<SharedMoments>,
+}
+
+impl CustomOp for Winograd {
+    unsafe fn run(&self, node: &Node, ith: usize, nth: usize) {
+        // SAFETY: result and moments are this node's, and the workspace is used by one node of the
+        // backend at a time, by the caller's word.
+        unsafe {
+            let (y, moments) = (node.result(), self.moments.as_ptr());
+            let job = Job::from_raw(node.floats(0), node.kernel(1), y, moments);
+            self.conv.run(&self.workspace, &job, ith, nth, &mut ());
+        }
+    }
+}
+
+impl<'g> Builder<'g> {
+    /// `None` if the kernel is not one for this.
+    pub(super) fn winograd(
+        &self,
+        maps: &Maps<'g>,
+        kernel: Tensor<'g>,
+    ) -> Result<Option<Convolved<'g>>> {
+        let [kw, kh, c_in, c_out] = kernel.ne();
+        if !is_kernel(kernel) || [kw, kh] != [3, 3] || c_in % 4 != 0 || c_out % 4 != 0 {
+            return Ok(None);
+        }
+        let options = Options { n_threads: self.backend.n_threads(), ..Options::default() };
+        let failed = |e: winograd::Error| Error::Create { action: format!("convolve: {e}") };
+        let conv = Conv::new(&maps.sides, [c_in, c_out], options).map_err(failed)?;
+        let workspace = self.backend.scratch(&conv).map_err(failed)?;
+        let moments = SharedMoments::new(maps.len() * c_out);
+        let (ne, x) = ([c_out, conv.n_pixels()], self.to_packed(maps));
+        let op = Arc::new(Winograd { conv, workspace, moments: moments.clone() });
+        let values = self.custom(&ne, &[x, kernel], op, "conv_3x3");
+        Ok(Some(Convolved { values, moments }))
+    }
+}

@@ -1,0 +1,43 @@
+//! The inner loop of matrix products.
+
+use super::lanes::Lanes;
+
+/// `MR` tiles x `NV` vectors of output channels, summed over the input channels in registers.
+///
+/// # Safety
+/// The processor has the instruction set. `c_in` rows of `MR` floats can be read at `v`, of
+/// `NV * N` floats at `u`; `NV * N` floats can be written at `m` for each tile. `next`, the
+/// distance in floats to what will be read after `v`, is only a hint.
+#[inline(always)]
+pub(crate) unsafe fn micro<L: Lanes, const MR: usize, const NV: usize>(
+    v: *const f32,
+    u: *const f32,
+    c_in: usize,
+    m: *mut f32,
+    tile_stride: usize,
+    next: usize,
+) {
+    // SAFETY: the caller's word.
+    unsafe {
+        let mut sums = [[L::splat(0.0); NV]; MR];
+        for c in 0..c_in {
+            let (v, u) = (v.add(c * MR), u.add(c * NV * L::N));
+            L::prefetch(v.wrapping_add(next));
+            let mut weights = [L::splat(0.0); NV];
+            for j in 0..NV {
+                weights[j] = L::load(u.add(j * L::N));
+            }
+            for i in 0..MR {
+                let value = L::splat(*v.add(i));
+                for j in 0..NV {
+                    sums[i][j] = sums[i][j].add_product(value, weights[j]);
+                }
+            }
+        }
+        for i in 0..MR {
+            for j in 0..NV {
+                sums[i][j].store(m.add(i * tile_stride + j * L::N));
+            }
+        }
+    }
+}
