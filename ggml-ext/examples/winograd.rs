@@ -163,40 +163,6 @@ fn now() -> f64 {
 fn peak() -> f64 {
     const ROUNDS: usize = 5_000_000;
     let start = now();
-    let flop = spin(ROUNDS);
+    let flop = ggml_ext::peak::spin(ROUNDS);
     flop / (now() - start) / 1e9
-}
-
-/// Does so many rounds of multiply-adds; gives the number of operations.
-fn spin(rounds: usize) -> f64 {
-    #[cfg(target_arch = "x86_64")]
-    if is_x86_feature_detected!("avx512f") {
-        // SAFETY: the processor has AVX-512F.
-        return unsafe { spin_avx512(rounds) };
-    }
-    let mut sums = [[0.0f32; 8]; 10];
-    let [a, b] = std::hint::black_box([1.0e-3f32, 0.5]);
-    for _ in 0..rounds {
-        for sum in sums.iter_mut().flatten() {
-            *sum = sum.mul_add(b, a);
-        }
-    }
-    std::hint::black_box(sums);
-    rounds as f64 * 2.0 * 80.0
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f")]
-fn spin_avx512(rounds: usize) -> f64 {
-    use std::arch::x86_64::*;
-    const N: usize = 24;
-    let [a, b] = std::hint::black_box([1.0e-3f32, 0.5]).map(|v| _mm512_set1_ps(v));
-    let mut sums = [a; N];
-    for _ in 0..rounds {
-        for sum in &mut sums {
-            *sum = _mm512_fmadd_ps(*sum, b, a);
-        }
-    }
-    std::hint::black_box(sums);
-    rounds as f64 * 2.0 * (16 * N) as f64
 }

@@ -13,7 +13,8 @@
 //! * [`quant`]: between f32 and the types of tensors;
 //! * [`weights`]: tensors mapped from a file or allocated on a device;
 //! * [`llama`]: language models, with batches that mix tokens and embeddings;
-//! * [`numeric`]: how far two arrays are apart.
+//! * [`numeric`]: how far two arrays are apart;
+//! * [`peak`]: what the processor reaches at best.
 
 mod backend;
 mod cancel;
@@ -29,6 +30,7 @@ mod logging;
 pub mod maps;
 pub mod nn;
 pub mod numeric;
+pub mod peak;
 pub mod quant;
 pub mod roi_align;
 mod simd;

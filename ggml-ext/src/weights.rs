@@ -154,6 +154,12 @@ impl TensorSet {
         self.tensors.contains_key(name)
     }
 
+    /// Bytes of a tensor; `None` if there is no such one.
+    pub fn n_bytes(&self, name: &str) -> Option<usize> {
+        // SAFETY: the set keeps its tensors alive.
+        self.raw(name).map(|t| unsafe { sys::ggml_nbytes(t.as_ptr()) })
+    }
+
     pub(crate) fn raw(&self, name: &str) -> Option<NonNull<sys::ggml_tensor>> {
         self.tensors.get(name).copied()
     }

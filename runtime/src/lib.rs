@@ -34,6 +34,7 @@
 #[cfg(feature = "annotate")]
 pub mod annotate;
 mod answer;
+pub mod bench;
 pub mod compare;
 mod decode;
 mod engine;
@@ -56,6 +57,7 @@ pub use engine::{Conversation, DEFAULT_CONTEXT, Engine, EngineOptions, Event, Mo
 pub use error::{Error, ErrorKind, Result};
 pub use ggml_ext::llama::KvType;
 pub use ggml_ext::{CancelToken, DeviceInfo, DeviceKind, devices};
+pub use gpt4roi_models::Preset;
 pub use preprocess::{
     BoxFormat, BoxPolicy, PixelBox, PreprocessMode, RgbImage8, load as load_image,
 };

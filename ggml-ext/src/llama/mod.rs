@@ -3,6 +3,7 @@
 //! llama-cpp-2 loads models, tokenises and samples. What it lacks is here: contexts whose batches
 //! mix tokens and embeddings, that can be cancelled and whose inner values can be watched.
 
+pub mod bare;
 mod batch;
 mod capture;
 mod context;

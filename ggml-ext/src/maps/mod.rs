@@ -266,6 +266,18 @@ impl<'g> Builder<'g> {
         Maps { data: wrap(self.relu(self.add(sum, bias))), ..first.clone() }
     }
 
+    /// Has the graph compute the maps, though nobody reads them.
+    pub fn need_maps(&self, maps: &Maps<'g>) {
+        let tensors = match &maps.data {
+            Data::Planes(_) | Data::Upsampled(_) => self.to_planes(maps),
+            Data::Batch(batch) => vec![*batch],
+            _ => vec![self.to_packed(maps)],
+        };
+        for t in tensors {
+            self.output(t, "needed");
+        }
+    }
+
     /// Every map as `[W, H, C]`.
     pub fn to_planes(&self, maps: &Maps<'g>) -> Vec<Tensor<'g>> {
         match &maps.data {

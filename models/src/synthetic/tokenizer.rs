@@ -4,6 +4,8 @@
 //! can be merged from the left), single characters, and filler up to the wanted size.
 
 use crate::hparams::{SpecialTokens, SplitToken};
+use crate::keys;
+use crate::value::Value;
 use std::collections::HashSet;
 
 /// Strings added after the pieces, in the order in which the training code adds them.
@@ -45,6 +47,27 @@ pub fn model_proto(n_pieces: u32) -> Vec<u8> {
     field_bytes(&mut out, 2, &trainer_spec(n_pieces));
     field_bytes(&mut out, 3, &normalizer_spec());
     out
+}
+
+/// The same vocabulary as keys of a language model's file, with [`ADDED`] after the pieces.
+///
+/// # Panics
+/// As [`model_proto`].
+pub fn gguf_keys(n_pieces: u32) -> Vec<(String, Value)> {
+    let added = ADDED.iter().map(|t| ((*t).to_owned(), 0.0, PieceKind::Control));
+    let all: Vec<_> = pieces(n_pieces).into_iter().chain(added).collect();
+    let ids = special_tokens(n_pieces);
+    let types = all.iter().map(|p| p.2 as i32).collect();
+    let keys = [
+        (keys::TOKENIZER_MODEL, Value::Str(keys::TOKENIZER_LLAMA.into())),
+        (keys::TOKENIZER_TOKENS, Value::Strs(all.iter().map(|p| p.0.clone()).collect())),
+        (keys::TOKENIZER_SCORES, Value::F32s(all.iter().map(|p| p.1).collect())),
+        (keys::TOKENIZER_TOKEN_TYPE, Value::I32s(types)),
+        (keys::TOKENIZER_BOS, Value::U32(ids.bos)),
+        (keys::TOKENIZER_EOS, Value::U32(ids.eos)),
+        (keys::TOKENIZER_UNK, Value::U32(ids.unk)),
+    ];
+    keys.into_iter().map(|(k, v)| (k.to_owned(), v)).collect()
 }
 
 /// The ids of a tokenizer with `n_pieces` pieces and [`ADDED`] after them.

@@ -97,6 +97,11 @@ impl Session {
         self.decode_batch(&[Entry::Token(token)])
     }
 
+    /// Forgets everything.
+    pub(crate) fn clear(&mut self) {
+        self.truncate(0);
+    }
+
     fn truncate(&mut self, len: usize) {
         self.ctx.truncate(SEQ, len);
         self.cached.truncate(len);

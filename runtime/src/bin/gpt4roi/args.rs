@@ -1,5 +1,6 @@
 //! What can be said on the command line.
 
+use crate::bench::Bench;
 use crate::demo::Demo;
 use crate::demo_model;
 use argh::FromArgs;
@@ -32,6 +33,7 @@ pub(crate) enum Command {
     Chat(Chat),
     Inspect(Inspect),
     Compare(Compare),
+    Bench(Bench),
 }
 
 /// Defines a subcommand that asks a model: its own options and those that all of them share.

@@ -4,6 +4,7 @@
 
 mod args;
 mod ask;
+mod bench;
 mod chat;
 mod compare;
 mod demo;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         Command::Chat(a) => chat::run(a),
         Command::Inspect(a) => inspect::run(a),
         Command::Compare(a) => compare::run(a),
+        Command::Bench(a) => bench::run(a),
     };
     ExitCode::from(result.unwrap_or_else(|e| report(&e)))
 }

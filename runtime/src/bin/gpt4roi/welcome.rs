@@ -9,6 +9,7 @@ gpt4roi answers questions about boxes in an image, on this machine.
   gpt4roi chat      a conversation about an image
   gpt4roi inspect   what a model file contains
   gpt4roi compare   every stage against reference tensors
+  gpt4roi bench     how fast every stage is, and how close to what the machine can do
 
 Begin with `gpt4roi demo`, then ask about an image of your own:
 
