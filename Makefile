@@ -8,7 +8,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 # rustup's shell set-up may not have been read yet, as in a fresh container.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: help setup build demo demo-eval demo-train test check fmt clippy docs fidelity interop licences fuzz-check fuzz-seeds fuzz-smoke race clean-demo
+.PHONY: help setup build demo demo-eval demo-train test check fmt clippy docs fidelity interop licences fuzz-check fuzz-seeds fuzz-smoke race bench bench-rivals clean-demo
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 16
@@ -63,6 +63,12 @@ fuzz-smoke: fuzz-seeds ## run each fuzz target for a minute (needs a nightly com
 
 race: build ## convert a 7B-shaped checkpoint and race llama.cpp's own route (50 GB of disk, Python)
 	@scripts/race_convert.sh $(TARGET)
+
+bench: build ## time and share of the machine's peaks of every stage, at the published sizes (ARGS)
+	@$(TARGET)/release/gpt4roi bench $(ARGS)
+
+bench-rivals: build ## race the image side against PyTorch (GPT4ROI_REFERENCE, PYTHON: scripts/bench_rivals.sh)
+	@scripts/bench_rivals.sh $(TARGET)
 
 clean-demo: ## remove what demo, demo-eval and fidelity wrote
 	rm -rf $(TARGET)/demo $(TARGET)/demo-eval $(TARGET)/fidelity

@@ -5,9 +5,16 @@ use crate::simd::Kernel;
 use crate::tensor::Tensor;
 use crate::{DType, sys};
 use std::ffi::{c_int, c_void};
+use std::mem::offset_of;
 use std::ptr::slice_from_raw_parts_mut;
 use std::slice::from_raw_parts;
 use std::sync::Arc;
+
+/// The most sources of a node.
+pub(crate) const MAX_SOURCES: usize = {
+    let [first, next] = [offset_of!(sys::ggml_tensor, src), offset_of!(sys::ggml_tensor, view_src)];
+    (next - first) / size_of::<*mut sys::ggml_tensor>()
+};
 
 /// A kernel with what it needs beyond its inputs. Runs on the CPU only.
 pub(crate) trait CustomOp: Send + Sync + 'static {
@@ -75,7 +82,7 @@ impl<'g> Builder<'g> {
     /// A float node of shape `ne` that `op` computes from `sources`, contiguous floats or kernels.
     ///
     /// # Panics
-    /// If the backend is not the CPU, or a source is of another kind.
+    /// If the backend is not the CPU, if a source is of another kind, or there are more than [`MAX_SOURCES`].
     pub(crate) fn custom<T: CustomOp>(
         &self,
         ne: &[usize],
@@ -84,6 +91,7 @@ impl<'g> Builder<'g> {
         name: &str,
     ) -> Tensor<'g> {
         assert!(self.backend.is_cpu(), "`{name}` runs on the CPU only");
+        assert!(sources.len() <= MAX_SOURCES, "`{name}` has too many sources");
         for &t in sources {
             // SAFETY: the tensor is alive for 'g.
             let contiguous = unsafe { sys::ggml_is_contiguous(t.as_ptr()) };

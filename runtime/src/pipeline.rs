@@ -11,7 +11,7 @@ use crate::prompt::{self, Dialogue, Prompt};
 use crate::pyramid::{Pyramid, PyramidStage};
 use crate::region::RegionStage;
 use crate::trace::{Stage, StageTimings, Trace};
-use crate::vision::Vision;
+use crate::vision::{HiddenStates, Vision};
 use crate::vocabulary::Vocabulary;
 use ggml_ext::Backend;
 use ggml_ext::roi_align::RoiBox;
@@ -52,8 +52,9 @@ pub(crate) struct Pipeline {
 /// The image side's results, kept while questions are about the same image.
 struct Encoded {
     image_id: u64,
-    image_embeds: Vec<f32>,
-    pyramid: Pyramid,
+    states: HiddenStates,
+    /// Made when a question first has boxes.
+    pyramid: Option<Pyramid>,
     /// Region vectors computed so far; a vector depends on nothing but image and box.
     regions: Vec<(RoiBox, Vec<f32>)>,
 }
@@ -122,7 +123,7 @@ impl Pipeline {
         Ok(prompt::plan(dialogue, v.special(), v.n_patches(), v, limit)?)
     }
 
-    /// Runs the image side up to the pyramid, unless its results are there already.
+    /// Runs the vision tower, unless its results are there already.
     fn encode(&mut self, image: ImageRef, timings: &mut StageTimings) -> Result<()> {
         if self.encoded.as_ref().is_some_and(|e| e.image_id == image.id) {
             return Ok(());
@@ -137,10 +138,8 @@ impl Pipeline {
         }
         let states =
             timings.time(Stage::Vision, || self.side.vision.run(&pixels, self.trace.as_mut()))?;
-        let pyramid =
-            timings.time(Stage::Pyramid, || self.side.pyramid.run(&states, self.trace.as_mut()))?;
-        let (image_id, image_embeds) = (image.id, states.image_embeds);
-        self.encoded = Some(Encoded { image_id, image_embeds, pyramid, regions: Vec::new() });
+        let (image_id, regions) = (image.id, Vec::new());
+        self.encoded = Some(Encoded { image_id, states, pyramid: None, regions });
         Ok(())
     }
 
@@ -154,10 +153,17 @@ impl Pipeline {
         }
         let known = |b: &RoiBox, e: &Encoded| e.regions.iter().any(|(k, _)| k == b);
         let missing: Vec<RoiBox> = boxes.iter().filter(|b| !known(b, encoded)).copied().collect();
-        let tokens = timings.time(Stage::Region, || {
-            self.side.region.run(&encoded.pyramid, &missing, self.trace.as_mut())
-        })?;
         if !missing.is_empty() {
+            let (side, mut trace) = (&mut self.side, self.trace.as_mut());
+            let pyramid = match encoded.pyramid.take() {
+                Some(pyramid) => pyramid,
+                None => timings.time(Stage::Pyramid, || {
+                    side.pyramid.run(&encoded.states, trace.as_deref_mut())
+                })?,
+            };
+            let pyramid = encoded.pyramid.insert(pyramid);
+            let tokens =
+                timings.time(Stage::Region, || side.region.run(pyramid, &missing, trace))?;
             let rows = tokens.embeds.chunks(tokens.embeds.len() / missing.len());
             encoded.regions.extend(missing.into_iter().zip(rows.map(<[f32]>::to_vec)));
         }
@@ -168,7 +174,7 @@ impl Pipeline {
     }
 
     fn prefill(&mut self, q: &Question, prompt: &Prompt, regions: &[f32]) -> Result<usize> {
-        let image = self.encoded.as_ref().map_or(&[][..], |e| &e.image_embeds);
+        let image = self.encoded.as_ref().map_or(&[][..], |e| &e.states.image_embeds);
         let vectors = Vectors { image_id: q.image.id, image, regions, boxes: q.dialogue.boxes() };
         self.session.prefill(&prompt.slots, &vectors)
     }

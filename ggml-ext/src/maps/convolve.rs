@@ -1,6 +1,6 @@
 //! Convolution of packed maps by Winograd's algorithm.
 
-use super::{Maps, SharedMoments};
+use super::SharedMoments;
 use crate::custom::{CustomOp, Node, is_kernel};
 use crate::graph::Builder;
 use crate::tensor::Tensor;
@@ -34,10 +34,11 @@ impl CustomOp for Winograd {
 }
 
 impl<'g> Builder<'g> {
-    /// `None` if the kernel is not one for this.
+    /// Of maps `[C, pixels]`, one after the other. `None` if the kernel is not one for this.
     pub(super) fn winograd(
         &self,
-        maps: &Maps<'g>,
+        maps: Tensor<'g>,
+        sides: &[[usize; 2]],
         kernel: Tensor<'g>,
     ) -> Result<Option<Convolved<'g>>> {
         let [kw, kh, c_in, c_out] = kernel.ne();
@@ -46,12 +47,12 @@ impl<'g> Builder<'g> {
         }
         let options = Options { n_threads: self.backend.n_threads(), ..Options::default() };
         let failed = |e: winograd::Error| Error::Create { action: format!("convolve: {e}") };
-        let conv = Conv::new(&maps.sides, [c_in, c_out], options).map_err(failed)?;
+        let conv = Conv::new(sides, [c_in, c_out], options).map_err(failed)?;
         let workspace = self.backend.scratch(&conv).map_err(failed)?;
-        let moments = SharedMoments::new(maps.len() * c_out);
-        let (ne, x) = ([c_out, conv.n_pixels()], self.to_packed(maps));
+        let moments = SharedMoments::new(sides.len() * c_out);
+        let ne = [c_out, conv.n_pixels()];
         let op = Arc::new(Winograd { conv, workspace, moments: moments.clone() });
-        let values = self.custom(&ne, &[x, kernel], op, "conv_3x3");
+        let values = self.custom(&ne, &[maps, kernel], op, "conv_3x3");
         Ok(Some(Convolved { values, moments }))
     }
 }

@@ -10,6 +10,7 @@
 
 mod convolve;
 mod mix;
+mod mosaic;
 mod planes;
 mod upsampled;
 
@@ -19,6 +20,8 @@ use crate::weights::TensorSet;
 use crate::winograd::Moments;
 use crate::{Backend, Result};
 use convolve::Convolved;
+pub(crate) use mosaic::Mosaic;
+pub use mosaic::n_tiles;
 use std::cell::UnsafeCell;
 use std::sync::Arc;
 use upsampled::Upsampled;
@@ -40,6 +43,8 @@ enum Data<'g> {
     Batch(Tensor<'g>),
     /// `[C, pixels]`: one map after the other.
     Packed(Tensor<'g>),
+    /// `[C, pixels]` of a mosaic.
+    Mosaic(Mosaic, Tensor<'g>),
     /// Packed, with statistics.
     Convolved(Convolved<'g>),
     /// Packed, to be normalised.
@@ -110,6 +115,18 @@ pub fn stored_shapes(
     sides.iter().enumerate().map(plane).collect()
 }
 
+/// The mosaics of maps that all are in one, of one layout, and as many as a node has sources for.
+fn mosaics<'g>(maps: &[Maps<'g>]) -> Option<(Mosaic, Vec<Tensor<'g>>)> {
+    let mosaic = |m: &Maps<'g>| match m.data {
+        Data::Mosaic(mosaic, whole) => Some((mosaic, whole)),
+        _ => None,
+    };
+    let all: Vec<_> = maps.iter().map(mosaic).collect::<Option<_>>()?;
+    let (first, _) = *all.first()?;
+    let fits = all.len() < crate::custom::MAX_SOURCES && all.iter().all(|(m, _)| *m == first);
+    fits.then(|| (first, all.into_iter().map(|(_, whole)| whole).collect()))
+}
+
 fn level_name(name: &str, level: usize) -> String {
     format!("{name}.{level}")
 }
@@ -128,7 +145,7 @@ impl<'g> Maps<'g> {
     }
 
     /// `[C, pixels]`, one map after the other.
-    pub(crate) fn packed(maps: Tensor<'g>, sides: Vec<[usize; 2]>) -> Maps<'g> {
+    fn packed(maps: Tensor<'g>, sides: Vec<[usize; 2]>) -> Maps<'g> {
         Maps { sides, n_channels: maps.ne()[0], data: Data::Packed(maps) }
     }
 
@@ -216,7 +233,13 @@ impl<'g> Builder<'g> {
                 Data::Planes(planes.iter().map(conv).collect())
             }
             (&Data::Batch(batch), None) => Data::Batch(self.conv_2d(batch, kernel, 1, 1)),
-            _ => match self.winograd(maps, kernel)? {
+            (&Data::Mosaic(mosaic, whole), None) => {
+                match self.winograd(whole, &[mosaic.sides()], kernel)? {
+                    Some(convolved) => Data::Mosaic(mosaic, convolved.values),
+                    None => Data::Batch(self.conv_2d(self.to_batch(maps), kernel, 1, 1)),
+                }
+            }
+            _ => match self.winograd(self.to_packed(maps), &maps.sides, kernel)? {
                 Some(convolved) => Data::Convolved(convolved),
                 None => {
                     let planes = self.to_planes(maps);
@@ -246,31 +269,26 @@ impl<'g> Builder<'g> {
         Maps { data, ..maps.clone() }
     }
 
-    /// max(sum of the maps + bias, 0), pixel by pixel; `bias` is `[C]`.
+    /// max(sum of the maps + bias, 0), pixel by pixel, `[W, H, C, n]`; `bias` is `[C]`.
     ///
     /// # Panics
     /// If there are no maps, or they differ in size.
-    pub fn sum_relu(&self, maps: &[Maps<'g>], bias: Tensor<'g>) -> Maps<'g> {
-        let first = &maps[0];
-        let same = |m: &Maps| m.sides == first.sides && m.n_channels == first.n_channels;
+    pub fn sum_relu(&self, maps: &[Maps<'g>], bias: Tensor<'g>) -> Tensor<'g> {
+        let same = |m: &Maps| m.sides == maps[0].sides && m.n_channels == maps[0].n_channels;
         assert!(maps.iter().all(same), "maps of the same size");
-        let sum = |all: Vec<Tensor<'g>>| all.into_iter().reduce(|a, b| self.add(a, b));
-        let packed = |m: &Maps<'g>| matches!(m.data, Data::Packed(_) | Data::Convolved(_));
-        let (sum, bias, wrap): (_, _, fn(Tensor<'g>) -> Data<'g>) = if maps.iter().all(packed) {
-            (sum(maps.iter().map(|m| self.to_packed(m)).collect()), bias, Data::Packed)
-        } else {
-            let all = maps.iter().map(|m| self.to_batch(m)).collect();
-            (sum(all), self.reshape(bias, &[1, 1, bias.ne()[0]]), Data::Batch)
-        };
-        let sum = sum.unwrap_or(bias);
-        Maps { data: wrap(self.relu(self.add(sum, bias))), ..first.clone() }
+        if let Some((mosaic, mosaics)) = mosaics(maps) {
+            return self.take_out(mosaic, &mosaics, Some(bias));
+        }
+        let bias = self.reshape(bias, &[1, 1, bias.ne()[0]]);
+        let sum = maps.iter().map(|m| self.to_batch(m)).reduce(|a, b| self.add(a, b));
+        self.relu(self.add(sum.expect("maps"), bias))
     }
 
     /// Has the graph compute the maps, though nobody reads them.
     pub fn need_maps(&self, maps: &Maps<'g>) {
         let tensors = match &maps.data {
             Data::Planes(_) | Data::Upsampled(_) => self.to_planes(maps),
-            Data::Batch(batch) => vec![*batch],
+            Data::Batch(one) | Data::Mosaic(_, one) => vec![*one],
             _ => vec![self.to_packed(maps)],
         };
         for t in tensors {
@@ -282,10 +300,11 @@ impl<'g> Builder<'g> {
     pub fn to_planes(&self, maps: &Maps<'g>) -> Vec<Tensor<'g>> {
         match &maps.data {
             Data::Planes(planes) => planes.clone(),
-            Data::Batch(batch) => {
+            Data::Batch(_) | Data::Mosaic(..) => {
+                let batch = self.to_batch(maps);
                 let map = |i| {
                     let [w, h, c, _] = batch.ne();
-                    self.reshape(self.slice(*batch, 3, i, 1), &[w, h, c])
+                    self.reshape(self.slice(batch, 3, i, 1), &[w, h, c])
                 };
                 (0..maps.len()).map(map).collect()
             }
@@ -307,6 +326,7 @@ impl<'g> Builder<'g> {
         assert!(maps.sides.iter().all(|s| *s == [w, h]), "maps of one size");
         match &maps.data {
             Data::Batch(batch) => *batch,
+            &Data::Mosaic(mosaic, whole) => self.take_out(mosaic, &[whole], None),
             Data::Planes(planes) => {
                 let joined = planes.iter().copied().reduce(|a, b| self.concat(a, b, 3));
                 joined.unwrap_or(planes[0])

@@ -2,14 +2,11 @@
 
 use super::convolve::Convolved;
 use super::{Part, SharedMoments};
-use crate::custom::{CustomOp, Node, is_kernel};
+use crate::custom::{CustomOp, MAX_SOURCES, Node, is_kernel};
 use crate::graph::Builder;
 use crate::interpolated::{Conv, Job, Level, Part as Interpolated, Rows};
 use crate::tensor::Tensor;
 use std::sync::Arc;
-
-/// The most grids: a node has not more sources.
-const MAX_GRIDS: usize = 10;
 
 /// Grids `[C, gw * gh]` of the levels, and what a level is made of, if not of its own grid alone.
 #[derive(Clone)]
@@ -98,7 +95,7 @@ impl<'g> Builder<'g> {
         kernel: Tensor<'g>,
     ) -> Option<Convolved<'g>> {
         let ([kw, kh, c_in, c_out], n_grids) = (kernel.ne(), maps.grids.len());
-        if !is_kernel(kernel) || [kw, kh] != [3, 3] || n_grids > MAX_GRIDS {
+        if !is_kernel(kernel) || [kw, kh] != [3, 3] || n_grids > MAX_SOURCES {
             return None;
         }
         let (levels, n_threads) = (maps.levels(sides), self.backend.n_threads());

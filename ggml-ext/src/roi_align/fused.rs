@@ -1,4 +1,5 @@
-//! The fused CPU kernel: a ggml custom op over packed maps (channels fastest), threaded over rows of bins.
+//! The fused CPU kernel: a ggml custom op over packed maps (channels fastest), threaded over rows of the mosaic that the
+//! regions make.
 //!
 //! A bin is a weighted sum of a few cells, each a contiguous run of channels. Nothing is allocated
 //! during a run.
@@ -9,6 +10,7 @@
 use super::taps::AxisTaps;
 use super::{Kind, RoiAlignParams, RoiBox};
 use crate::graph::Builder;
+use crate::maps::Mosaic;
 use crate::simd::Isa;
 use crate::simd::isa::ForIsa;
 use crate::simd::lanes::{Lanes, Task, load_first, store_first};
@@ -27,6 +29,7 @@ pub(crate) struct RoiState {
     /// Width, height and channels of the map.
     map: [usize; 3],
     out: usize,
+    mosaic: Mosaic,
     regions: Vec<Region>,
 }
 
@@ -36,10 +39,10 @@ struct Region {
 }
 
 impl RoiState {
-    fn new(map: [usize; 3], n_regions: usize, out: usize) -> RoiState {
+    fn new(map: [usize; 3], n_regions: usize, out: usize, mosaic: Mosaic) -> RoiState {
         let region = || Region { x: AxisTaps::empty(out), y: AxisTaps::empty(out) };
         let regions = std::iter::repeat_with(region).take(n_regions).collect();
-        RoiState { isa: Isa::detect(), map, out, regions }
+        RoiState { isa: Isa::detect(), map, out, mosaic, regions }
     }
 
     /// Whether the state is of a node with that map, number of regions and output size.
@@ -57,7 +60,7 @@ impl RoiState {
     }
 }
 
-/// Pools rows of bins, numbered through all regions, into `dst`, which is those rows' place.
+/// Pools rows of the mosaic of regions into `dst`, which is those rows' place.
 struct Pool<'a> {
     state: &'a RoiState,
     map: &'a [f32],
@@ -75,26 +78,54 @@ impl ForIsa for Pool<'_> {
 impl<L: Lanes> Task<L> for Pool<'_> {
     #[inline(always)]
     unsafe fn run(self) {
-        let (out, [w, _, c]) = (self.state.out, self.state.map);
-        for (i, dst) in self.rows.zip(self.dst.chunks_exact_mut(out * c)) {
-            let region = &self.state.regions[i / out];
-            let (rows, row_weights) = region.y.bin(i % out);
-            for (column, dst) in dst.chunks_exact_mut(c).enumerate() {
-                let (columns, column_weights) = region.x.bin(column);
-                for first in (0..c).step_by(VECTORS * L::N) {
-                    // SAFETY: the instruction set by the caller's word; each vector is of channels that exist.
-                    unsafe {
-                        let mut sums = [L::splat(0.0); VECTORS];
-                        for y in 0..rows.len() {
-                            for x in 0..columns.len() {
-                                let cell = rows[y] as usize * w + columns[x] as usize;
-                                let weight = row_weights[y] * column_weights[x];
-                                add_scaled(&mut sums, &self.map[cell * c..][first..c], weight);
-                            }
-                        }
-                        store(&sums, &mut dst[first..]);
+        let (out, c) = (self.state.out, self.state.map[2]);
+        let row_len = self.state.mosaic.sides()[0] * c;
+        for (y, row) in self.rows.clone().zip(self.dst.chunks_exact_mut(row_len)) {
+            // A region's bins and the pixel behind them, which the last one does not have.
+            let places = row.chunks_mut((out + 1) * c);
+            for (place, region) in places.zip(self.state.mosaic.row(y)) {
+                match region {
+                    // SAFETY: the caller's word.
+                    Some((region, bins)) => unsafe {
+                        let (place, gap) = place.split_at_mut(out * c);
+                        pool_row::<L>(self.state, self.map, [region, bins], place);
+                        gap.fill(0.0);
+                    },
+                    None => place.fill(0.0),
+                }
+            }
+        }
+    }
+}
+
+/// A row of a region's bins.
+///
+/// # Safety
+/// The processor has the instruction set.
+#[inline(always)]
+unsafe fn pool_row<L: Lanes>(
+    state: &RoiState,
+    map: &[f32],
+    [region, row]: [usize; 2],
+    dst: &mut [f32],
+) {
+    let [w, _, c] = state.map;
+    let region = &state.regions[region];
+    let (rows, row_weights) = region.y.bin(row);
+    for (column, dst) in dst.chunks_exact_mut(c).enumerate() {
+        let (columns, column_weights) = region.x.bin(column);
+        for first in (0..c).step_by(VECTORS * L::N) {
+            // SAFETY: the instruction set by the caller's word; each vector is of channels that exist.
+            unsafe {
+                let mut sums = [L::splat(0.0); VECTORS];
+                for y in 0..rows.len() {
+                    for x in 0..columns.len() {
+                        let cell = rows[y] as usize * w + columns[x] as usize;
+                        let weight = row_weights[y] * column_weights[x];
+                        add_scaled(&mut sums, &map[cell * c..][first..c], weight);
                     }
                 }
+                store(&sums, &mut dst[first..]);
             }
         }
     }
@@ -131,22 +162,22 @@ unsafe fn store<L: Lanes>(sums: &[L; VECTORS], dst: &mut [f32]) {
     }
 }
 
-/// Adds the custom op to the graph: `map` is `[C, W * H]`, the result `[C, out * out * n_regions]`.
+/// Adds the custom op to the graph: `map` is `[C, W * H]`, the result a mosaic of `out x out` bins, `[C, pixels]`.
 pub(super) fn lower<'g>(
     g: &Builder<'g>,
     map: Tensor<'g>,
     [w, h]: [usize; 2],
     n_regions: usize,
     p: RoiAlignParams,
+    mosaic: Mosaic,
 ) -> (Tensor<'g>, Kind) {
     assert!(g.backend.is_cpu(), "the fused RoIAlign runs on the CPU only");
     let [c, n_cells, ..] = map.ne();
     assert!(map.dtype() == crate::DType::F32 && n_cells == w * h, "a packed map of floats");
-    let state = StableBox::new(RoiState::new([w, h, c], n_regions, p.output_size));
+    let state = StableBox::new(RoiState::new([w, h, c], n_regions, p.output_size, mosaic));
     let user_data = state.as_ptr();
     let mut states = g.rois.borrow_mut();
     states.push(state);
-    let n_bins = n_regions * p.output_size * p.output_size;
     // SAFETY: `map` is alive for 'g; the state is boxed and owned by the graph, so its address
     // holds as long as the node.
     let raw = unsafe {
@@ -155,7 +186,7 @@ pub(super) fn lower<'g>(
             g.ctx.as_ptr(),
             sys::GGML_TYPE_F32,
             c as i64,
-            n_bins as i64,
+            mosaic.n_pixels() as i64,
             1,
             1,
             args.as_mut_ptr(),
@@ -177,11 +208,11 @@ unsafe extern "C" fn kernel(dst: *mut sys::ggml_tensor, ith: c_int, nth: c_int, 
         let state = &*data.cast::<RoiState>();
         let (ith, nth) = (ith as usize, nth as usize);
         let [w, h, c] = state.map;
-        let n_rows = state.regions.len() * state.out;
+        let [columns, n_rows] = state.mosaic.sides();
         let per_thread = n_rows.div_ceil(nth);
         let rows = (ith * per_thread).min(n_rows)..((ith + 1) * per_thread).min(n_rows);
         let map = std::slice::from_raw_parts((*(*dst).src[0]).data.cast::<f32>(), w * h * c);
-        let row_len = state.out * c;
+        let row_len = columns * c;
         let dst = (*dst).data.cast::<f32>().add(rows.start * row_len);
         let dst = std::slice::from_raw_parts_mut(dst, rows.len() * row_len);
         state.isa.run(Pool { state, map, rows, dst });

@@ -19,7 +19,7 @@ mod taps;
 pub use reference::roi_align_reference;
 
 use crate::graph::{Builder, Graph, Input};
-use crate::maps::Maps;
+use crate::maps::{Maps, Mosaic};
 use crate::tensor::Tensor;
 use crate::{Error, Result};
 pub(crate) use fused::RoiState;
@@ -102,8 +102,9 @@ impl<'g> Builder<'g> {
         let (pooled, kind) = match lowering {
             RoiLowering::Fused => {
                 let map = self.packed_map(maps, level);
-                let (pooled, kind) = fused::lower(self, map, side, n_regions, params);
-                (Maps::packed(pooled, vec![[out, out]; n_regions]), kind)
+                let mosaic = Mosaic::new([out, out], n_regions);
+                let (pooled, kind) = fused::lower(self, map, side, n_regions, params, mosaic);
+                (Maps::mosaic(mosaic, pooled), kind)
             }
             RoiLowering::MatMul => {
                 let map = self.to_planes(maps)[level];

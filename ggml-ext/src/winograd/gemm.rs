@@ -1,4 +1,4 @@
-//! The matrix products: for each of the 36 points, M = V U.
+//! The matrix products: for each of the 64 points, M = V U.
 //!
 //! U of a point and group stays in the second-level cache while the panels of V stream by, each
 //! read once for all of the group's output channels.

@@ -1,11 +1,11 @@
-//! Levels of a pyramid, cut into tiles of 4 x 4 output pixels.
+//! Levels of a pyramid, cut into tiles of 6 x 6 output pixels.
 
 use super::Error;
 
 /// Side of a tile's output.
-pub(super) const OUT: usize = 4;
+pub(crate) const OUT: usize = 6;
 /// Side of a tile's input: the output and a pixel around it.
-pub(super) const IN: usize = 6;
+pub(super) const IN: usize = 8;
 /// Values that the transform makes of a tile.
 pub(super) const POINTS: usize = IN * IN;
 

@@ -1,4 +1,4 @@
-//! The transform of the input: `B^T d B` of each tile `d` of 6 x 6 pixels.
+//! The transform of the input: `B^T d B` of each tile `d` of 8 x 8 pixels.
 //!
 //! Lanes are channels while transforming. The matrix products want a panel's tiles side by side,
 //! so squares of tiles x channels are transposed on the way out.
@@ -124,7 +124,11 @@ unsafe fn pack<L: Lanes, const MR: usize>(rows: &[Row; MR], p: usize, dst: *mut 
 #[inline(always)]
 fn transform<L: Lanes>(d: &mut [[L; IN]; IN]) {
     for x in 0..IN {
-        let column = line([d[0][x], d[1][x], d[2][x], d[3][x], d[4][x], d[5][x]]);
+        let mut column = d[0];
+        for y in 0..IN {
+            column[y] = d[y][x];
+        }
+        let column = line(column);
         for y in 0..IN {
             d[y][x] = column[y];
         }
@@ -134,29 +138,35 @@ fn transform<L: Lanes>(d: &mut [[L; IN]; IN]) {
     }
 }
 
-/// `B^T d`, with the matrix of Lavin & Gray for the points 0, 1, -1, 2, -2 and infinity:
+/// `B^T d`, for the points 0, 1, -1, 2, -2, 1/2, -1/2 and infinity:
 ///
 /// ```text
-/// 4  0 -5  0  1  0
-/// 0 -4 -4  1  1  0
-/// 0  4 -4 -1  1  0
-/// 0 -2 -1  2  1  0
-/// 0  2 -1 -2  1  0
-/// 0  4  0 -5  0  1
+/// 1    0 -21/4     0  21/4     0 -1 0
+/// 0    1     1 -17/4 -17/4     1  1 0
+/// 0   -1     1  17/4 -17/4    -1  1 0
+/// 0  1/2   1/4  -5/2  -5/4     2  1 0
+/// 0 -1/2   1/4   5/2  -5/4    -2  1 0
+/// 0    2     4  -5/2    -5   1/2  1 0
+/// 0   -2     4   5/2    -5  -1/2  1 0
+/// 0   -1     0  21/4     0 -21/4  0 1
 /// ```
 #[inline(always)]
 fn line<L: Lanes>(d: [L; IN]) -> [L; IN] {
-    let even4 = d[4].add_scaled(d[2], -4.0);
-    let odd4 = d[3].add_scaled(d[1], -4.0);
-    let even1 = d[4].sub(d[2]);
-    let odd1 = d[3].sub(d[1]);
+    let even1 = d[2].add(d[6]).add_scaled(d[4], -4.25);
+    let odd1 = d[1].add(d[5]).add_scaled(d[3], -4.25);
+    let even2 = d[6].add_scaled(d[2], 0.25).add_scaled(d[4], -1.25);
+    let odd2 = d[1].scaled(0.5).add_scaled(d[3], -2.5).add_scaled(d[5], 2.0);
+    let even3 = d[6].add_scaled(d[2], 4.0).add_scaled(d[4], -5.0);
+    let odd3 = d[5].scaled(0.5).add_scaled(d[3], -2.5).add_scaled(d[1], 2.0);
     [
-        d[4].add_scaled(d[0], 4.0).add_scaled(d[2], -5.0),
-        even4.add(odd4),
-        even4.sub(odd4),
-        even1.add_scaled(odd1, 2.0),
-        even1.add_scaled(odd1, -2.0),
-        d[5].add_scaled(d[1], 4.0).add_scaled(d[3], -5.0),
+        d[0].sub(d[6]).add_scaled(d[4].sub(d[2]), 5.25),
+        even1.add(odd1),
+        even1.sub(odd1),
+        even2.add(odd2),
+        even2.sub(odd2),
+        even3.add(odd3),
+        even3.sub(odd3),
+        d[7].sub(d[1]).add_scaled(d[3].sub(d[5]), 5.25),
     ]
 }
 

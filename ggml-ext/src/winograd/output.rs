@@ -1,4 +1,4 @@
-//! The transform of the output: `A^T m A` of each tile's 36 sums `m` gives 4 x 4 pixels, whose sums
+//! The transform of the output: `A^T m A` of each tile's 64 sums `m` gives 6 x 6 pixels, whose sums
 //! and sums of squares are collected on the way.
 
 use super::geometry::{Geometry, IN, OUT, POINTS};
@@ -7,7 +7,7 @@ use crate::simd::lanes::{Lanes, Task, store_first};
 
 /// Makes the output of `tiles` in the output channels of a group.
 ///
-/// `m` is the first tile's place in M, all 36 points computed; `y` the whole output, `sums` all
+/// `m` is the first tile's place in M, all points computed; `y` the whole output, `sums` all
 /// segments. Nobody else accesses those pixels in those channels, nor those segments' sums of
 /// those channels meanwhile. `tiles` begin with a panel, and end with one or with the last tile.
 pub(super) struct TransformOutput<'a, const MR: usize> {
@@ -67,7 +67,7 @@ impl<L: Lanes, const MR: usize> Task<L> for TransformOutput<'_, MR> {
 }
 
 /// # Safety
-/// The processor has the instruction set; `N` floats can be read at each of the 36 points.
+/// The processor has the instruction set; `N` floats can be read at each of the points.
 #[inline(always)]
 unsafe fn transform<L: Lanes>(m: *const f32, width: usize) -> [[L; OUT]; OUT] {
     // SAFETY: the caller's word.
@@ -91,23 +91,28 @@ unsafe fn transform<L: Lanes>(m: *const f32, width: usize) -> [[L; OUT]; OUT] {
     }
 }
 
-/// `A^T m`, with the matrix of Lavin & Gray for the points 0, 1, -1, 2, -2 and infinity:
+/// `A^T m`, for the points 0, 1, -1, 2, -2, 1/2, -1/2 and infinity:
 ///
 /// ```text
-/// 1 1  1 1  1 0
-/// 0 1 -1 2 -2 0
-/// 0 1  1 4  4 0
-/// 0 1 -1 8 -8 1
+/// 1 1  1  1   1 32  32 0
+/// 0 1 -1  2  -2 16 -16 0
+/// 0 1  1  4   4  8   8 0
+/// 0 1 -1  8  -8  4  -4 0
+/// 0 1  1 16  16  2   2 0
+/// 0 1 -1 32 -32  1  -1 1
 /// ```
 #[inline(always)]
 fn line<L: Lanes>(m: [L; IN]) -> [L; OUT] {
     let (even1, odd1) = (m[1].add(m[2]), m[1].sub(m[2]));
     let (even2, odd2) = (m[3].add(m[4]), m[3].sub(m[4]));
+    let (even3, odd3) = (m[5].add(m[6]), m[5].sub(m[6]));
     [
-        m[0].add(even1).add(even2),
-        odd1.add_scaled(odd2, 2.0),
-        even1.add_scaled(even2, 4.0),
-        m[5].add(odd1).add_scaled(odd2, 8.0),
+        m[0].add(even1).add(even2).add_scaled(even3, 32.0),
+        odd1.add_scaled(odd2, 2.0).add_scaled(odd3, 16.0),
+        even1.add_scaled(even2, 4.0).add_scaled(even3, 8.0),
+        odd1.add_scaled(odd2, 8.0).add_scaled(odd3, 4.0),
+        even1.add_scaled(even2, 16.0).add_scaled(even3, 2.0),
+        m[7].add(odd1).add_scaled(odd2, 32.0).add(odd3),
     ]
 }
 
@@ -129,17 +134,17 @@ impl Target {
     unsafe fn write_whole<L: Lanes>(&self, pixels: &[[L; OUT]; OUT]) -> [L; 2] {
         let mut rows = [[pixels[0][0]; 2]; OUT];
         for y in 0..OUT {
-            let [a, b, c, d] = pixels[y];
+            let [a, b, c, d, e, f] = pixels[y];
             for x in 0..OUT {
                 // SAFETY: the caller's word.
                 unsafe { pixels[y][x].store(self.pixel(y, x)) }
             }
-            let squares = a.mul(a).add_product(b, b);
-            let squares = squares.add(c.mul(c).add_product(d, d));
-            rows[y] = [a.add(b).add(c.add(d)), squares];
+            let squares = a.mul(a).add_product(b, b).add_product(c, c);
+            let squares = squares.add(d.mul(d).add_product(e, e).add_product(f, f));
+            rows[y] = [a.add(b).add(c).add(d.add(e).add(f)), squares];
         }
-        let [[a, aa], [b, bb], [c, cc], [d, dd]] = rows;
-        [a.add(b).add(c.add(d)), aa.add(bb).add(cc.add(dd))]
+        let [[a, aa], [b, bb], [c, cc], [d, dd], [e, ee], [f, ff]] = rows;
+        [a.add(b).add(c).add(d.add(e).add(f)), aa.add(bb).add(cc).add(dd.add(ee).add(ff))]
     }
 
     /// # Safety

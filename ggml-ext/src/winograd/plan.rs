@@ -42,7 +42,7 @@ impl Problem {
     }
 
     /// Whether no size that a plan computes can overflow. The three large arrays take less than
-    /// 4 bytes x 36 points x one of these products each, roundings included.
+    /// 4 bytes x 64 points x one of these products each, roundings included.
     pub(super) fn fits(&self, n_pixels: usize, n_threads: usize) -> bool {
         let (c_in, c_out) = (self.c_in.saturating_add(64), self.c_out.saturating_add(64));
         let n_pixels = n_pixels.saturating_add(64);
@@ -160,7 +160,7 @@ impl Plan {
     /// Roughly the time of a thread, in multiply-adds.
     fn cost(&self, problem: &Problem) -> f64 {
         /// Of transforming a weight.
-        const WEIGHT: f64 = 450.0;
+        const WEIGHT: f64 = 800.0;
         /// Of loading a float of V from the last cache, and from main memory.
         const LOAD: [f64; 2] = [1.5, 3.0];
         /// Bytes of V that the last cache holds.
@@ -221,7 +221,7 @@ impl Layout {
     }
 }
 
-/// Rounds up to an odd number of cache lines: 36 streams at a distance of a power of two would
+/// Rounds up to an odd number of cache lines: 64 streams at a distance of a power of two would
 /// fall into the same few sets of the caches.
 fn odd_lines(n: usize) -> usize {
     (n.div_ceil(LINE) | 1) * LINE

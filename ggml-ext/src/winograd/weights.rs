@@ -68,7 +68,7 @@ impl<L: Lanes, E: Element, const NV: usize> Task<L> for TransformWeights<'_, E, 
 ///
 /// # Safety
 /// The processor has the instruction set; `taps` are nine rows of `MAX` floats; `N` floats can be
-/// written at each of the 36 points from `dst` on. `ahead` is the distance to what will be written
+/// written at each of the points from `dst` on. `ahead` is the distance to what will be written
 /// later, a hint.
 #[inline(always)]
 unsafe fn transform<L: Lanes>(
@@ -101,26 +101,31 @@ unsafe fn transform<L: Lanes>(
     }
 }
 
-/// `G g`, with the matrix of Lavin & Gray for the points 0, 1, -1, 2, -2 and infinity:
+/// `G g`, for the points 0, 1, -1, 2, -2, 1/2, -1/2 and infinity:
 ///
 /// ```text
-///  1/4    0    0
-/// -1/6 -1/6 -1/6
-/// -1/6  1/6 -1/6
-/// 1/24 1/12  1/6
-/// 1/24 -1/12 1/6
-///    0    0    1
+///    1     0     0
+/// -2/9  -2/9  -2/9
+/// -2/9   2/9  -2/9
+/// 1/90  1/45  2/45
+/// 1/90 -1/45  2/45
+/// 1/45  1/90 1/180
+/// 1/45 -1/90 1/180
+///    0     0     1
 /// ```
 #[inline(always)]
 fn line<L: Lanes>(g: [L; 3]) -> [L; IN] {
-    let even1 = g[0].add(g[2]).scaled(-1.0 / 6.0);
-    let even2 = g[0].scaled(1.0 / 24.0).add_scaled(g[2], 1.0 / 6.0);
+    let even1 = g[0].add(g[2]).scaled(-2.0 / 9.0);
+    let even2 = g[0].scaled(1.0 / 90.0).add_scaled(g[2], 2.0 / 45.0);
+    let even3 = g[0].scaled(1.0 / 45.0).add_scaled(g[2], 1.0 / 180.0);
     [
-        g[0].scaled(0.25),
-        even1.add_scaled(g[1], -1.0 / 6.0),
-        even1.add_scaled(g[1], 1.0 / 6.0),
-        even2.add_scaled(g[1], 1.0 / 12.0),
-        even2.add_scaled(g[1], -1.0 / 12.0),
+        g[0],
+        even1.add_scaled(g[1], -2.0 / 9.0),
+        even1.add_scaled(g[1], 2.0 / 9.0),
+        even2.add_scaled(g[1], 1.0 / 45.0),
+        even2.add_scaled(g[1], -1.0 / 45.0),
+        even3.add_scaled(g[1], 1.0 / 90.0),
+        even3.add_scaled(g[1], -1.0 / 90.0),
         g[2],
     ]
 }

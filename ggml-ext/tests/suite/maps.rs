@@ -172,7 +172,7 @@ fn regions(c: usize, plainly: bool) -> Vec<f32> {
             rois.push(roi);
         }
         let sum = g.sum_relu(&convolved, g.slice(x, 0, n_kernel, c));
-        Ok::<_, Error>((input, rois, g.output(g.to_batch(&sum), "y")))
+        Ok::<_, Error>((input, rois, g.output(sum, "y")))
     })
     .expect("a graph");
     graph.set(input, &noise(n_kernel + c, 6)).expect("the right size");

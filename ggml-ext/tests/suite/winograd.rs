@@ -3,7 +3,7 @@
 use ggml_ext::winograd::{Conv, Error, Isa, Job, Kernel, Moments, Options, conv3x3_reference};
 use half::{bf16, f16};
 
-const LARGE: usize = 110_000_000;
+const LARGE: usize = 130_000_000;
 /// Less than any plan needs: the smallest is taken.
 const TINY: usize = 1;
 

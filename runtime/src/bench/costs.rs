@@ -2,23 +2,24 @@
 
 use super::Cost;
 use ggml_ext::DType;
+use ggml_ext::maps::n_tiles;
 use gpt4roi_models::hparams::{LlmHparams, MmprojHparams, RegionHparams};
 
 /// Multiply-adds count twice.
 const FLOP: f64 = 2.0;
 /// Elements of a 3x3 kernel.
 const TAPS: f64 = 9.0;
-/// Products that Winograd's algorithm needs for a tile of 4x4 pixels.
-const POINTS: f64 = 36.0;
+/// Products that Winograd's algorithm needs for a tile of 6x6 pixels.
+const POINTS: f64 = 64.0;
 const FLOAT: f64 = 4.0;
 
 fn f(n: u32) -> f64 {
     f64::from(n)
 }
 
-/// Tiles of 4x4 that cover a square map.
+/// Tiles of 6x6 that cover a square map.
 fn tiles(side: u32) -> f64 {
-    f(side.div_ceil(4)).powi(2)
+    f(side.div_ceil(6)).powi(2)
 }
 
 /// Of the tower up to the last hidden state that is read, and of the image projector.
@@ -70,11 +71,12 @@ pub(super) fn region(r: &RegionHparams, n: usize, weights: f64) -> Cost {
     let linear =
         cells * c * mid + mid * f(r.n_embd_out) + 4.0 * f(r.n_pos_hidden) + f(r.n_pos_hidden) * mid;
     let direct = n_levels * cells * TAPS * c * c;
-    let short = n_levels * tiles(r.roi_output_size) * POINTS * c * c;
+    let tiles = n_tiles([r.roi_output_size as usize; 2], n) as f64;
+    let short = n_levels * tiles * POINTS * c * c;
     let n = n as f64;
     Cost {
         flop: FLOP * n * (pool + direct + linear),
-        flop_done: FLOP * n * (pool + short + linear),
+        flop_done: FLOP * (n * (pool + linear) + short),
         bytes: weights + n * n_levels * cells * c * FLOAT * 4.0,
     }
 }

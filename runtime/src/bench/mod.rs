@@ -135,8 +135,10 @@ pub fn bench(
         threads: Vec::new(),
     };
     for &n_threads in &options.threads {
+        // Before there is a pool of threads that wait for work by spinning.
+        let in_registers = ggml_ext::peak::gflops(n_threads);
         let backend = Backend::open(CPU, n_threads, cancel.clone())?;
-        let peaks = peaks::measure(&backend)?;
+        let peaks = peaks::measure(&backend, in_registers)?;
         let mut bench =
             Bench { options, backend, peaks, n_threads, rows: Vec::new(), on_row: &mut on_row };
         if let Some(path) = &files.mmproj {

@@ -31,13 +31,13 @@ pub struct Peaks {
     pub read_gbytes: f64,
 }
 
-pub(super) fn measure(backend: &Backend) -> Result<Peaks> {
+/// `in_registers`: what multiply-adds alone reach, in 1e9 operations a second.
+pub(super) fn measure(backend: &Backend, in_registers: f64) -> Result<Peaks> {
     let [ggml_f32, ggml_f16, ggml_q8_0] =
         [DType::F32, DType::F16, DType::Q8_0].map(|t| product(backend, t));
     let ggml_f32 = ggml_f32?;
-    let ours = ggml_ext::peak::gflops(backend.n_threads());
     Ok(Peaks {
-        gflops_f32: ggml_f32.max(ours),
+        gflops_f32: ggml_f32.max(in_registers),
         gflops_ggml_f32: ggml_f32,
         gflops_ggml_f16: ggml_f16?,
         gflops_ggml_q8_0: ggml_q8_0?,

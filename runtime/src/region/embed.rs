@@ -55,7 +55,7 @@ fn sum_of_convs<'g>(
         bias = Some(bias.map_or(own, |b| g.add(b, own)));
     }
     let bias = bias.ok_or_else(|| crate::Error::internal("a model without levels"))?;
-    Ok(g.to_batch(&g.sum_relu(&convolved, bias)))
+    Ok(g.sum_relu(&convolved, bias))
 }
 
 /// The box's own embedding: two linear layers, each with ReLU and LayerNorm.

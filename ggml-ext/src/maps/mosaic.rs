@@ -1,0 +1,229 @@
+//! Many small maps side by side in one.
+//!
+//! Convolutions cut a map into tiles, and small maps do not fill theirs. Laid out as a mosaic, with a line of zeros between
+//! neighbours that is the padding of both, they share tiles: 32 maps of 14 x 14 take 200 of 6 x 6, and
+//! 288 each for itself. What a convolution makes of the lines between is not used.
+
+use super::{Data, Maps};
+use crate::custom::{CustomOp, Node};
+use crate::graph::Builder;
+use crate::simd::Isa;
+use crate::simd::isa::ForIsa;
+use crate::simd::lanes::{Lanes, Task, load_first, store_first};
+use crate::tensor::Tensor;
+use crate::winograd::TILE;
+use std::sync::Arc;
+
+/// How maps are laid out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Mosaic {
+    /// Width and height of a map.
+    side: [usize; 2],
+    n: usize,
+    columns: usize,
+}
+
+impl Mosaic {
+    /// The layout of `n` maps that takes the fewest tiles.
+    pub(crate) fn new(side: [usize; 2], n: usize) -> Mosaic {
+        let with = |columns| Mosaic { side, n, columns };
+        let tiles = |m: &Mosaic| m.sides().map(|s| s.div_ceil(TILE)).iter().product::<usize>();
+        (1..=n.max(1)).map(with).min_by_key(tiles).unwrap_or(with(1))
+    }
+
+    /// Width and height of the whole.
+    pub(crate) fn sides(&self) -> [usize; 2] {
+        let [w, h] = self.side;
+        let rows = self.n.div_ceil(self.columns).max(1);
+        [self.columns * (w + 1) - 1, rows * (h + 1) - 1]
+    }
+
+    /// Pixels of the whole.
+    pub(crate) fn n_pixels(&self) -> usize {
+        self.sides().iter().product()
+    }
+
+    /// What row `y` of the whole goes through: for each column of the mosaic the map, if there is one, and the row
+    /// of it.
+    pub(crate) fn row(&self, y: usize) -> impl Iterator<Item = Option<(usize, usize)>> {
+        let (n, columns, h) = (self.n, self.columns, self.side[1]);
+        let (row, inner) = (y / (h + 1), y % (h + 1));
+        (0..columns).map(move |column| {
+            let map = row * columns + column;
+            (map < n && inner < h).then_some((map, inner))
+        })
+    }
+
+    /// First pixel of row `y` of a map.
+    fn pixel(&self, map: usize, y: usize) -> usize {
+        let [w, h] = self.side;
+        let (row, column) = (map / self.columns, map % self.columns);
+        (row * (h + 1) + y) * self.sides()[0] + column * (w + 1)
+    }
+}
+
+/// Tiles that a convolution cuts `n` maps of one size into.
+pub fn n_tiles(side: [usize; 2], n: usize) -> usize {
+    Mosaic::new(side, n).sides().map(|s| s.div_ceil(TILE)).iter().product()
+}
+
+/// Takes maps out of mosaics: their sum, plus a bias and not below zero if there is one, with the channels slowest.
+struct TakeOut {
+    isa: Isa,
+    mosaic: Mosaic,
+    n_channels: usize,
+    n_mosaics: usize,
+    with_bias: bool,
+}
+
+/// Channels that are summed before they are written in their places.
+const BLOCK: usize = 64;
+
+impl<'g> Builder<'g> {
+    /// Sum of mosaics of one layout, `[C, pixels]` each; with a bias `[C]`, max(sum + bias, 0). Gives `[W, H, C, n]`.
+    pub(super) fn take_out(
+        &self,
+        mosaic: Mosaic,
+        mosaics: &[Tensor<'g>],
+        bias: Option<Tensor<'g>>,
+    ) -> Tensor<'g> {
+        let n_channels = mosaics[0].ne()[0];
+        let op = TakeOut {
+            isa: Isa::detect(),
+            mosaic,
+            n_channels,
+            n_mosaics: mosaics.len(),
+            with_bias: bias.is_some(),
+        };
+        let [w, h] = mosaic.side;
+        let sources: Vec<_> = mosaics.iter().copied().chain(bias).collect();
+        self.custom(&[w, h, n_channels, mosaic.n], &sources, Arc::new(op), "take_out")
+    }
+}
+
+impl<'g> Maps<'g> {
+    /// Maps of a mosaic `[C, pixels]`.
+    pub(crate) fn mosaic(mosaic: Mosaic, whole: Tensor<'g>) -> Maps<'g> {
+        let (sides, n_channels) = (vec![mosaic.side; mosaic.n], whole.ne()[0]);
+        Maps { sides, n_channels, data: Data::Mosaic(mosaic, whole) }
+    }
+}
+
+impl CustomOp for TakeOut {
+    unsafe fn run(&self, node: &Node, ith: usize, nth: usize) {
+        let ([w, h], c) = (self.mosaic.side, self.n_channels);
+        let n_blocks = c.div_ceil(BLOCK);
+        let n_pixels = self.mosaic.n_pixels();
+        for i in (ith..self.mosaic.n * n_blocks).step_by(nth) {
+            let (map, first) = (i / n_blocks, i % n_blocks * BLOCK);
+            let n = BLOCK.min(c - first);
+            let len = n * w * h;
+            assert!(node.result().len() == self.mosaic.n * c * w * h, "length of the result");
+            // SAFETY: channels of a map that are no other thread's; the length is checked.
+            let dst = unsafe {
+                let dst = node.result().cast::<f32>().add((map * c + first) * w * h);
+                std::slice::from_raw_parts_mut(dst, len)
+            };
+            for k in 0..self.n_mosaics {
+                assert_eq!(node.floats(k).len(), n_pixels * c, "length of a mosaic");
+            }
+            // SAFETY: the instruction set was detected.
+            unsafe { self.isa.run(Block { op: self, node, map, channels: [first, n], dst }) }
+        }
+    }
+}
+
+/// Some channels of one map.
+struct Block<'a> {
+    op: &'a TakeOut,
+    node: &'a Node,
+    map: usize,
+    /// The first, and how many.
+    channels: [usize; 2],
+    dst: &'a mut [f32],
+}
+
+impl ForIsa for Block<'_> {
+    unsafe fn run<L: Lanes, const MR: usize, const NV: usize>(self) {
+        // SAFETY: the caller's word.
+        unsafe { L::call(self) }
+    }
+}
+
+impl<L: Lanes> Task<L> for Block<'_> {
+    #[inline(always)]
+    unsafe fn run(self) {
+        let (op, [first, n]) = (self.op, self.channels);
+        let ([w, h], c) = (op.mosaic.side, op.n_channels);
+        for y in 0..h {
+            for x in 0..w {
+                let at = (op.mosaic.pixel(self.map, y) + x) * c + first;
+                let mut sums = [0.0f32; BLOCK];
+                for from in (0..n).step_by(L::N) {
+                    let lanes = L::N.min(n - from);
+                    // SAFETY: the instruction set by the caller's word; the lanes are channels that
+                    // exist, by the slices.
+                    unsafe {
+                        let mut sum = L::splat(0.0);
+                        for k in 0..op.n_mosaics {
+                            sum = sum.add(load(&self.node.floats(k)[at + from..][..lanes]));
+                        }
+                        if op.with_bias {
+                            let bias = &self.node.floats(op.n_mosaics)[first + from..][..lanes];
+                            sum = sum.add(load(bias)).relu();
+                        }
+                        store_first(sum, sums[from..].as_mut_ptr(), lanes);
+                    }
+                }
+                for (channel, &v) in self.dst.chunks_exact_mut(w * h).zip(&sums) {
+                    channel[y * w + x] = v;
+                }
+            }
+        }
+    }
+}
+
+/// # Safety
+/// The processor has the instruction set.
+#[inline(always)]
+unsafe fn load<L: Lanes>(src: &[f32]) -> L {
+    // SAFETY: as many values as the slice has, at most `N` by its maker's care.
+    unsafe {
+        if src.len() >= L::N { L::load(src.as_ptr()) } else { load_first(src.as_ptr(), src.len()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_map_has_a_place_of_its_own() {
+        for (side, n) in [([14, 14], 1), ([14, 14], 2), ([14, 14], 32), ([7, 3], 5), ([1, 1], 9)] {
+            let m = Mosaic::new(side, n);
+            let [w, h] = m.sides();
+            let mut seen = vec![false; w * h];
+            for map in 0..n {
+                for y in 0..side[1] {
+                    for x in 0..side[0] {
+                        let pixel = m.pixel(map, y) + x;
+                        assert!(!std::mem::replace(&mut seen[pixel], true), "{side:?} {n}");
+                    }
+                }
+            }
+            // Rows tell of the same places.
+            for y in 0..h {
+                for (column, place) in m.row(y).enumerate() {
+                    if let Some((map, inner)) = place {
+                        assert_eq!(m.pixel(map, inner), y * w + column * (side[0] + 1));
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn maps_share_tiles() {
+        assert_eq!([1, 2, 4, 32].map(|n| n_tiles([14, 14], n)), [9, 15, 25, 200]);
+    }
+}
