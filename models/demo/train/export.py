@@ -30,6 +30,7 @@ def config(cfg):
         "architectures": ["SPILlavaMPTForCausalLM"], "model_type": "llava", "hidden_act": "silu",
         "hidden_size": cfg.hidden, "num_hidden_layers": cfg.layers, "num_attention_heads": cfg.heads,
         "intermediate_size": cfg.ffn, "vocab_size": cfg.vocab, "rms_norm_eps": 1e-6,
+        "rope_theta": cfg.rope_theta,
         "max_position_embeddings": 2048, "tie_word_embeddings": False, "torch_dtype": "float32",
         "mm_hidden_size": cfg.vision_width, "mm_use_im_start_end": True, "use_mm_proj": True,
         "mm_vision_select_layer": -1, "mm_vision_level_step": TAPS[1] - TAPS[0],

@@ -21,7 +21,7 @@ from symbolic import Symbols, boxes_of, symbolic_scene
 from training import Log, answer_loss, cosine, load_state, save_state
 
 N_PIECES = 2500
-BOXES = 0.05  # of the learning rate, for the embedding of boxes
+GIVEN, LATER = 0.05, 0.4  # of the learning rate, for what the scaffold gives; and of the steps, when that begins to learn
 WEIGHTS = {"category": 2, "colour": 1, "position": 2, "size": 1, "caption": 2, "captions": 1, "relation": 4,
            "pointing": 3, "choice": 3, "dialogue": 1.5}
 
@@ -91,10 +91,12 @@ def main():
     symbols = Symbols(len(vocabulary), model.cfg.n_mid)
     scaffold.build(model, symbols, vocabulary, tokenizer)
     extractor = model.extractor.roi_align
-    trained = [*model.model.embed_tokens.parameters(), *model.model.layers.parameters(),
+    learned = [*model.model.embed_tokens.parameters(), *model.model.layers.parameters(),
                *model.model.norm.parameters(), *model.lm_head.parameters(), *extractor.updims.parameters()]
-    boxes = list(extractor.pos_embedd.parameters())  # trained by scaffold.build, and easily spoiled
-    optimizer = torch.optim.AdamW([{"params": trained, "peak": args.lr}, {"params": boxes, "peak": BOXES * args.lr}],
+    given = scaffold.parameters(model)  # easily spoiled
+    is_given = {id(p) for p in given}
+    trained = [p for p in learned if id(p) not in is_given]
+    optimizer = torch.optim.AdamW([{"params": trained, "peak": args.lr}, {"params": given, "peak": GIVEN * args.lr}],
                                   betas=(0.9, 0.98), weight_decay=0.01)
     modules = {"model": model, "symbols": symbols}
     state = args.out / "language.pt"
@@ -106,6 +108,8 @@ def main():
         rng = np.random.default_rng((3, step))
         for group in optimizer.param_groups:
             group["lr"] = group["peak"] * cosine(step, args.steps, warmup=100)
+        if step < LATER * args.steps:
+            optimizer.param_groups[1]["lr"] = 0
         made, owners, objects = [], [], []
         for i in range(args.scenes):
             scene = symbolic_scene(rng, vocabulary)
@@ -120,7 +124,7 @@ def main():
             loss, right = answer_loss(model(batch, regions, row_of), batch)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(trained + boxes, 1.0)
+        torch.nn.utils.clip_grad_norm_(trained + given, 1.0)
         optimizer.step()
         log.step(step, args.steps, loss=loss.item(), right=right)
         if (step + 1) % 200 == 0 or step + 1 == args.steps:

@@ -25,10 +25,11 @@ class Config:
     roi: int = 14
     drop: float = 0.1  # share of pooled values left out in training
     hidden: int = 256
-    layers: int = 6
+    layers: int = 8
     heads: int = 4
     ffn: int = 768
     vocab: int = 0
+    rope_theta: float = 1e6
 
     @property
     def sides(self):
@@ -379,7 +380,7 @@ class Gpt4Roi(nn.Module):
 
     def layout(self, batch, n_images):
         half = self.cfg.hidden // self.cfg.heads // 2
-        freq = 10000.0 ** (-torch.arange(half) / half)
+        freq = self.cfg.rope_theta ** (-torch.arange(half) / half)
         own = batch.positions[batch.cells % batch.length]
         angle = torch.cat([batch.prefix_positions.repeat(n_images), own])[:, None, None].float() * freq
         return Layout(n_images, len(batch.prefix_ids), batch.n_rows, batch.length, batch.cells, batch.owner,

@@ -20,8 +20,10 @@ import numpy as np
 import torch
 
 import questions
+import scaffold
 from concepts import concepts
 from features import Features
+from language import GIVEN
 from model import Config, Gpt4Roi
 from packing import Batch
 from prompts import Tokenizer, examples, shared_prefix
@@ -123,7 +125,10 @@ class Trainer:
         inside = {id(p) for p in extractor}
         others = [p for p in self.model.parameters() if id(p) not in inside]
         if self.whole:
-            groups.append({"params": others, "peak": LR_LANGUAGE})
+            given = {id(p) for p in scaffold.parameters(self.model)}
+            slow = [p for p in others if id(p) in given]
+            groups.append({"params": [p for p in others if id(p) not in given], "peak": LR_LANGUAGE})
+            groups.append({"params": slow, "peak": GIVEN * LR_LANGUAGE})
         else:
             for p in others:
                 p.requires_grad_(False)
