@@ -4,7 +4,7 @@
 
 use crate::compare::LAYER_OUTPUT;
 use crate::decode::{Generated, Generation, Session, Vectors, generate};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::files::MmprojFile;
 use crate::preprocess::{self, PreprocessOptions, RgbImage8};
 use crate::prompt::{self, Dialogue, Prompt};
@@ -45,18 +45,32 @@ pub(crate) struct Pipeline {
     side: ImageSide,
     vocabulary: Vocabulary,
     session: Session,
-    encoded: Option<Encoded>,
+    /// Used last, last.
+    encoded: Vec<Encoded>,
+    /// What the stages hold of the image that they worked on last.
+    live: Option<Live>,
     trace: Option<Trace>,
 }
 
-/// The image side's results, kept while questions are about the same image.
+/// Images whose vectors are kept.
+const MAX_IMAGES: usize = 4;
+/// Region vectors that are kept of an image; those of the question at hand always are.
+const MAX_REGIONS: usize = 256;
+
+/// The image side's results for one image.
 struct Encoded {
+    image_id: u64,
+    image_embeds: Vec<f32>,
+    /// Region vectors computed so far; a vector depends on nothing but image and box.
+    regions: Vec<(RoiBox, Vec<f32>)>,
+}
+
+/// What more region vectors of an image are made from. The next image overwrites it.
+struct Live {
     image_id: u64,
     states: HiddenStates,
     /// Made when a question first has boxes.
     pyramid: Option<Pyramid>,
-    /// Region vectors computed so far; a vector depends on nothing but image and box.
-    regions: Vec<(RoiBox, Vec<f32>)>,
 }
 
 /// An image with what identifies its content.
@@ -90,7 +104,7 @@ impl Pipeline {
         tracing: bool,
     ) -> Pipeline {
         let trace = tracing.then(Trace::default);
-        Pipeline { side, vocabulary, session, encoded: None, trace }
+        Pipeline { side, vocabulary, session, encoded: Vec::new(), live: None, trace }
     }
 
     /// Answers a question. `on_text` receives the answer piece by piece.
@@ -105,7 +119,7 @@ impl Pipeline {
         // image side has worked for it.
         let prompt = timings.time(Stage::Prompt, || self.prompt(question.dialogue))?;
         self.encode(question.image, &mut timings)?;
-        let regions = self.regions(question.dialogue.boxes(), &mut timings)?;
+        let regions = self.regions(question.image, question.dialogue.boxes(), &mut timings)?;
         let n_reused =
             timings.time(Stage::Prefill, || self.prefill(question, &prompt, &regions))?;
         self.record_predictions()?;
@@ -123,58 +137,98 @@ impl Pipeline {
         Ok(prompt::plan(dialogue, v.special(), v.n_patches(), v, limit)?)
     }
 
-    /// Runs the vision tower, unless its results are there already.
+    /// Sees to it that the image's vectors are known, and last in `encoded`.
     fn encode(&mut self, image: ImageRef, timings: &mut StageTimings) -> Result<()> {
-        if self.encoded.as_ref().is_some_and(|e| e.image_id == image.id) {
+        if let Some(i) = self.encoded.iter().position(|e| e.image_id == image.id) {
+            self.encoded[i..].rotate_left(1);
             return Ok(());
         }
+        let image_embeds = self.look_at(image, timings)?;
+        // A trace is of the image that was looked at last: no other is known then.
+        let kept = if self.trace.is_some() { 0 } else { MAX_IMAGES - 1 };
+        self.encoded.drain(..self.encoded.len().saturating_sub(kept));
+        self.encoded.push(Encoded { image_id: image.id, image_embeds, regions: Vec::new() });
+        Ok(())
+    }
+
+    /// Runs the vision tower; gives the image's vectors.
+    fn look_at(&mut self, image: ImageRef, timings: &mut StageTimings) -> Result<Vec<f32>> {
         // The stages overwrite their results in place: nothing of the old image may be used.
-        self.encoded = None;
+        self.live = None;
         let pixels = timings
             .time(Stage::Preprocess, || preprocess::run(image.pixels, &self.side.preprocess))?;
         if let Some(trace) = &mut self.trace {
             trace.clear();
             trace.record("pixel_values", pixels.size as usize, pixels.data.clone());
         }
-        let states =
+        let mut states =
             timings.time(Stage::Vision, || self.side.vision.run(&pixels, self.trace.as_mut()))?;
-        let (image_id, regions) = (image.id, Vec::new());
-        self.encoded = Some(Encoded { image_id, states, pyramid: None, regions });
-        Ok(())
+        let image_embeds = std::mem::take(&mut states.image_embeds);
+        self.live = Some(Live { image_id: image.id, states, pyramid: None });
+        Ok(image_embeds)
     }
 
-    /// The vectors of all boxes, `[H, n]`; computes those that are not known yet.
-    fn regions(&mut self, boxes: &[RoiBox], timings: &mut StageTimings) -> Result<Vec<f32>> {
-        let Some(encoded) = &mut self.encoded else {
-            return Ok(Vec::new());
-        };
+    /// The vectors of all boxes of the image that was encoded last, `[H, n]`; computes those that are
+    /// not known yet.
+    fn regions(
+        &mut self,
+        image: ImageRef,
+        boxes: &[RoiBox],
+        timings: &mut StageTimings,
+    ) -> Result<Vec<f32>> {
         if self.trace.is_some() {
-            encoded.regions.clear(); // a trace shows all boxes of the question
+            self.known().clear(); // a trace shows all boxes of the question
         }
-        let known = |b: &RoiBox, e: &Encoded| e.regions.iter().any(|(k, _)| k == b);
-        let missing: Vec<RoiBox> = boxes.iter().filter(|b| !known(b, encoded)).copied().collect();
+        let known = self.known();
+        let is_known = |b: &RoiBox| known.iter().any(|(k, _)| k == b);
+        let missing: Vec<RoiBox> = boxes.iter().filter(|b| !is_known(b)).copied().collect();
         if !missing.is_empty() {
-            let (side, mut trace) = (&mut self.side, self.trace.as_mut());
-            let pyramid = match encoded.pyramid.take() {
-                Some(pyramid) => pyramid,
-                None => timings.time(Stage::Pyramid, || {
-                    side.pyramid.run(&encoded.states, trace.as_deref_mut())
-                })?,
-            };
-            let pyramid = encoded.pyramid.insert(pyramid);
-            let tokens =
-                timings.time(Stage::Region, || side.region.run(pyramid, &missing, trace))?;
-            let rows = tokens.embeds.chunks(tokens.embeds.len() / missing.len());
-            encoded.regions.extend(missing.into_iter().zip(rows.map(<[f32]>::to_vec)));
+            let embeds = self.pool(image, &missing, timings)?;
+            let rows = embeds.chunks(embeds.len() / missing.len()).map(<[f32]>::to_vec);
+            let known = self.known();
+            known.extend(missing.into_iter().zip(rows));
+            let mut surplus = known.len().saturating_sub(MAX_REGIONS);
+            known.retain(|(b, _)| {
+                let goes = surplus > 0 && !boxes.contains(b);
+                surplus -= usize::from(goes);
+                !goes
+            });
         }
-        // Only the boxes of the present conversation are kept.
-        encoded.regions.retain(|(b, _)| boxes.contains(b));
-        let row = |b: &RoiBox| encoded.regions.iter().find(|(k, _)| k == b);
+        let known = self.known();
+        let row = |b: &RoiBox| known.iter().find(|(k, _)| k == b);
         Ok(boxes.iter().filter_map(row).flat_map(|(_, v)| v).copied().collect())
     }
 
+    /// Region vectors of the image that was encoded last.
+    fn known(&mut self) -> &mut Vec<(RoiBox, Vec<f32>)> {
+        let last = self.encoded.len() - 1;
+        &mut self.encoded[last].regions
+    }
+
+    /// Runs the region stage, and what it needs of those before.
+    fn pool(
+        &mut self,
+        image: ImageRef,
+        boxes: &[RoiBox],
+        timings: &mut StageTimings,
+    ) -> Result<Vec<f32>> {
+        if self.live.as_ref().is_none_or(|l| l.image_id != image.id) {
+            self.look_at(image, timings)?;
+        }
+        let (side, mut trace) = (&mut self.side, self.trace.as_mut());
+        let live = self.live.as_mut().ok_or_else(|| Error::internal("no image"))?;
+        let pyramid = match live.pyramid.take() {
+            Some(pyramid) => pyramid,
+            None => timings
+                .time(Stage::Pyramid, || side.pyramid.run(&live.states, trace.as_deref_mut()))?,
+        };
+        let pyramid = live.pyramid.insert(pyramid);
+        let tokens = timings.time(Stage::Region, || side.region.run(pyramid, boxes, trace))?;
+        Ok(tokens.embeds)
+    }
+
     fn prefill(&mut self, q: &Question, prompt: &Prompt, regions: &[f32]) -> Result<usize> {
-        let image = self.encoded.as_ref().map_or(&[][..], |e| &e.states.image_embeds);
+        let image = self.encoded.last().map_or(&[][..], |e| &e.image_embeds);
         let vectors = Vectors { image_id: q.image.id, image, regions, boxes: q.dialogue.boxes() };
         self.session.prefill(&prompt.slots, &vectors)
     }

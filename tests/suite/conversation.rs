@@ -119,6 +119,30 @@ fn interleaved_conversations_do_not_mix() {
 }
 
 #[test]
+fn an_image_that_was_seen_before_is_known_again() {
+    let pictures = [photo(), picture(120, 160, 7)];
+    let mut engine = open();
+    let mut one = |image: &RgbImage8, question: &Request| {
+        let mut conversation = engine.conversation(image.clone());
+        ask(&mut engine, &mut conversation, question)
+    };
+    let first = one(&pictures[0], &first_question());
+    one(&pictures[1], &first_question());
+    let again = one(&pictures[0], &first_question());
+    for stage in [Stage::Preprocess, Stage::Vision, Stage::Pyramid] {
+        assert!(again.timings_ms.get(stage).is_zero(), "{stage:?} ran again: {again:?}");
+    }
+    assert_eq!(again.tokens, first.tokens);
+    // A new box needs the maps again, which are another picture's by now.
+    let elsewhere = || drawn("Name <region1>.", 24).with_box(right());
+    let new = one(&pictures[0], &elsewhere());
+    assert!(!new.timings_ms.get(Stage::Pyramid).is_zero(), "{new:?}");
+    let mut fresh = open();
+    let mut conversation = fresh.conversation(photo());
+    assert_eq!(ask(&mut fresh, &mut conversation, &elsewhere()).tokens, new.tokens);
+}
+
+#[test]
 fn seeds_decide() {
     let mut engine = open();
     let mut draw = |seed| {

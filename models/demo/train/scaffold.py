@@ -184,6 +184,9 @@ def build(model, symbols, names, tokenizer):
         model.lm_head.weight.copy_(pieces / m ** 0.5)
         regions.updims.weight[:N_FLAGS] = 0
         regions.updims.bias[REGION] = LOUD[REGION]
+        # Pictures have none of the flags.
+        body.mm_projector.weight[:N_FLAGS] = 0
+        body.mm_projector.bias[:N_FLAGS] = 0
         for constant in (pieces[:, CONSTANT], regions.updims.bias[:1], body.mm_projector.bias[:1]):
             constant.fill_(LOUD[CONSTANT])
         pieces[[tokenizer.spm.encode(name)[0] for name in names], NOUN] = LOUD[NOUN]
