@@ -2,7 +2,7 @@
 
 use super::{Planned, Rows, Shape};
 use crate::simd::kernel::TAPS;
-use crate::simd::lanes::{Lanes, MAX, Task, store_first};
+use crate::simd::lanes::{Lanes, MAX, Task, store_up_to};
 
 /// The most rows that are summed up to one: parts x taps along y x cells of a position.
 pub(super) const MAX_TERMS: usize = 96;
@@ -156,12 +156,7 @@ impl<const NV: usize> Combine<'_, NV> {
                 let y = self.y.add((pixel + column) * c_out + self.first_out);
                 for j in 0..NV {
                     let n = c_out.saturating_sub(self.first_out + j * L::N).min(L::N);
-                    let y = y.wrapping_add(j * L::N);
-                    if n == L::N {
-                        sums[j].store(y)
-                    } else {
-                        store_first(sums[j], y, n)
-                    }
+                    store_up_to(sums[j], y.wrapping_add(j * L::N), n);
                     let [sum, squares] = moments[j];
                     moments[j] = [sum.add(sums[j]), squares.add_product(sums[j], sums[j])];
                 }

@@ -117,7 +117,7 @@ struct PlannedPart {
 }
 
 impl Conv {
-    /// Of maps made of grids of `grid` columns and rows with as many channels as the input, `c_in`. At most
+    /// Of maps made of `n_grids` grids of `grid` columns and rows with as many channels as the input, `c_in`. At most
     /// `n_threads` will run it. `None` if sizes do not fit together, or need no scratch memory that exists.
     pub fn new(
         grid: [usize; 2],
@@ -162,23 +162,12 @@ impl Conv {
         self.shape.n_grids
     }
 
-    /// Number of levels.
-    pub fn n_levels(&self) -> usize {
-        self.levels.len()
-    }
-
     /// Floats of the packed grids, see [`Conv::pack`].
     pub fn packed_len(&self) -> usize {
         self.shape.n_grids * self.shape.packed()
     }
 
-    /// Multiply-adds over channels, without the filling up of panels.
-    pub fn n_products(&self) -> u64 {
-        let Shape { grid, c_in, c_out, .. } = self.shape;
-        (self.levels.len() * TAPS * grid[0] * grid[1]) as u64 * (c_in * c_out) as u64
-    }
-
-    /// Brings panels `first..last` of grid `x`, `[C, W, H]`, into the order of the matrix products:
+    /// Brings some panels of grid `x`, `[C, W, H]`, into the order of the matrix products:
     /// `dst` is `[panel][C][cell of the panel]`, for those panels; cells that do not exist are zero.
     ///
     /// # Panics

@@ -7,7 +7,7 @@ use crate::graph::Builder;
 use crate::interpolated::Rows;
 use crate::simd::Isa;
 use crate::simd::isa::ForIsa;
-use crate::simd::lanes::{Lanes, load_first, store_first};
+use crate::simd::lanes::{Lanes, Task, load_up_to, store_up_to};
 use crate::tensor::Tensor;
 use std::cell::UnsafeCell;
 use std::ops::Range;
@@ -151,16 +151,16 @@ impl ForIsa for Pixels<'_> {
             // SAFETY: the moments are complete: the node that wrote them is a source of this one.
             unsafe { self.set_affine(l) }
         }
-        struct Task<'a>(&'a Pixels<'a>);
-        impl<L: Lanes> crate::simd::lanes::Task<L> for Task<'_> {
-            #[inline(always)]
-            unsafe fn run(self) {
-                // SAFETY: the caller's word.
-                unsafe { self.0.all::<L>() }
-            }
-        }
         // SAFETY: the caller's word.
-        unsafe { L::call(Task(&self)) }
+        unsafe { L::call(self) }
+    }
+}
+
+impl<L: Lanes> Task<L> for Pixels<'_> {
+    #[inline(always)]
+    unsafe fn run(self) {
+        // SAFETY: the caller's word.
+        unsafe { self.all::<L>() }
     }
 }
 
@@ -235,9 +235,10 @@ impl Pixels<'_> {
             let n = L::N.min(part.from.n - c);
             // SAFETY: the caller's word; channels `c..c + n` exist.
             unsafe {
-                let v = load::<L>(added.add(c), n);
-                let v = v.add_product(load(x.add(c), n), load(factors.add(c), n)).relu();
-                store(v, y.add(c), n);
+                let v = load_up_to::<L>(added.add(c), n);
+                let v =
+                    v.add_product(load_up_to(x.add(c), n), load_up_to(factors.add(c), n)).relu();
+                store_up_to(v, y.add(c), n);
             }
             c += n;
         }
@@ -260,32 +261,17 @@ impl Pixels<'_> {
             let n = L::N.min(part.from.n - c);
             // SAFETY: the caller's word; channels `c..c + n` exist, and were checked for the corners.
             unsafe {
-                let (factor, more) = (load::<L>(factors.add(c), n), load::<L>(added.add(c), n));
+                let (factor, more) =
+                    (load_up_to::<L>(factors.add(c), n), load_up_to::<L>(added.add(c), n));
                 let mut v = [L::splat(0.0); 4];
                 for i in 0..4 {
-                    v[i] = more.add_product(load(corners[i].add(c), n), factor).relu();
+                    v[i] = more.add_product(load_up_to(corners[i].add(c), n), factor).relu();
                 }
                 let upper = v[0].add_scaled(v[1].sub(v[0]), x.fraction);
                 let lower = v[2].add_scaled(v[3].sub(v[2]), x.fraction);
-                store(upper.add_scaled(lower.sub(upper), y.fraction), to.add(c), n);
+                store_up_to(upper.add_scaled(lower.sub(upper), y.fraction), to.add(c), n);
             }
             c += n;
         }
     }
-}
-
-/// # Safety
-/// As for [`load_first`].
-#[inline(always)]
-unsafe fn load<L: Lanes>(src: *const f32, n: usize) -> L {
-    // SAFETY: the caller's word.
-    unsafe { if n == L::N { L::load(src) } else { load_first(src, n) } }
-}
-
-/// # Safety
-/// As for [`store_first`].
-#[inline(always)]
-unsafe fn store<L: Lanes>(v: L, dst: *mut f32, n: usize) {
-    // SAFETY: the caller's word.
-    unsafe { if n == L::N { v.store(dst) } else { store_first(v, dst, n) } }
 }

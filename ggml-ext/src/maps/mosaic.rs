@@ -9,7 +9,7 @@ use crate::custom::{CustomOp, Node};
 use crate::graph::Builder;
 use crate::simd::Isa;
 use crate::simd::isa::ForIsa;
-use crate::simd::lanes::{Lanes, Task, load_first, store_first};
+use crate::simd::lanes::{Lanes, Task, load_up_to, store_up_to};
 use crate::tensor::Tensor;
 use crate::winograd::TILE;
 use std::sync::Arc;
@@ -166,13 +166,14 @@ impl<L: Lanes> Task<L> for Block<'_> {
                     unsafe {
                         let mut sum = L::splat(0.0);
                         for k in 0..op.n_mosaics {
-                            sum = sum.add(load(&self.node.floats(k)[at + from..][..lanes]));
+                            let src = &self.node.floats(k)[at + from..][..lanes];
+                            sum = sum.add(load_up_to(src.as_ptr(), lanes));
                         }
                         if op.with_bias {
                             let bias = &self.node.floats(op.n_mosaics)[first + from..][..lanes];
-                            sum = sum.add(load(bias)).relu();
+                            sum = sum.add(load_up_to(bias.as_ptr(), lanes)).relu();
                         }
-                        store_first(sum, sums[from..].as_mut_ptr(), lanes);
+                        store_up_to(sum, sums[from..].as_mut_ptr(), lanes);
                     }
                 }
                 for (channel, &v) in self.dst.chunks_exact_mut(w * h).zip(&sums) {
@@ -180,16 +181,6 @@ impl<L: Lanes> Task<L> for Block<'_> {
                 }
             }
         }
-    }
-}
-
-/// # Safety
-/// The processor has the instruction set.
-#[inline(always)]
-unsafe fn load<L: Lanes>(src: &[f32]) -> L {
-    // SAFETY: as many values as the slice has, at most `N` by its maker's care.
-    unsafe {
-        if src.len() >= L::N { L::load(src.as_ptr()) } else { load_first(src.as_ptr(), src.len()) }
     }
 }
 

@@ -13,7 +13,7 @@ use crate::graph::Builder;
 use crate::maps::Mosaic;
 use crate::simd::Isa;
 use crate::simd::isa::ForIsa;
-use crate::simd::lanes::{Lanes, Task, load_first, store_first};
+use crate::simd::lanes::{Lanes, Task, load_up_to, store_up_to};
 use crate::stable_box::StableBox;
 use crate::sys;
 use crate::tensor::Tensor;
@@ -141,8 +141,7 @@ unsafe fn add_scaled<L: Lanes>(sums: &mut [L; VECTORS], src: &[f32], weight: f32
         let n = src.len().saturating_sub(j * L::N).min(L::N);
         // SAFETY: the caller's word; `n` values are left.
         unsafe {
-            let src = src.as_ptr().wrapping_add(j * L::N);
-            let v = if n == L::N { L::load(src) } else { load_first(src, n) };
+            let v = load_up_to(src.as_ptr().wrapping_add(j * L::N), n);
             sums[j] = sums[j].add_scaled(v, weight);
         }
     }
@@ -158,7 +157,7 @@ unsafe fn store<L: Lanes>(sums: &[L; VECTORS], dst: &mut [f32]) {
         let n = dst.len().saturating_sub(j * L::N).min(L::N);
         let dst = dst.as_mut_ptr().wrapping_add(j * L::N);
         // SAFETY: the caller's word; there is room for `n` values.
-        unsafe { if n == L::N { sums[j].store(dst) } else { store_first(sums[j], dst, n) } }
+        unsafe { store_up_to(sums[j], dst, n) }
     }
 }
 

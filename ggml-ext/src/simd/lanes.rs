@@ -148,3 +148,23 @@ pub(crate) unsafe fn store_first<L: Lanes>(v: L, dst: *mut f32, n: usize) {
         std::ptr::copy_nonoverlapping(row.as_ptr(), dst, n);
     }
 }
+
+/// The first `n` lanes from memory, quickly if those are all of them.
+///
+/// # Safety
+/// As for [`load_first`].
+#[inline(always)]
+pub(crate) unsafe fn load_up_to<L: Lanes>(src: *const f32, n: usize) -> L {
+    // SAFETY: the caller's word.
+    unsafe { if n == L::N { L::load(src) } else { load_first(src, n) } }
+}
+
+/// Writes the first `n` lanes, quickly if those are all of them.
+///
+/// # Safety
+/// As for [`store_first`].
+#[inline(always)]
+pub(crate) unsafe fn store_up_to<L: Lanes>(v: L, dst: *mut f32, n: usize) {
+    // SAFETY: the caller's word.
+    unsafe { if n == L::N { v.store(dst) } else { store_first(v, dst, n) } }
+}

@@ -4,7 +4,7 @@
 //! so squares of tiles x channels are transposed on the way out.
 
 use super::geometry::{Geometry, IN, POINTS};
-use crate::simd::lanes::{Lanes, MAX, Task, load_first, store_first};
+use crate::simd::lanes::{Lanes, MAX, Task, load_up_to, store_first};
 
 /// The pixels of a tile as pointers to their first channels; outside of the map, to zeros.
 pub(super) type Pixels = [*const f32; POINTS];
@@ -82,7 +82,7 @@ unsafe fn load_tile<L: Lanes>(pixels: &Pixels, c: usize, n: usize) -> [[L; IN]; 
         let mut d = [[L::splat(0.0); IN]; IN];
         for p in 0..POINTS {
             let src = pixels[p].add(c);
-            d[p / IN][p % IN] = if n == L::N { L::load(src) } else { load_first(src, n) };
+            d[p / IN][p % IN] = load_up_to(src, n);
         }
         d
     }
