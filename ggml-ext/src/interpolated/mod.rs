@@ -118,19 +118,9 @@ struct PlannedPart {
 
 impl Conv {
     /// Of maps made of `n_grids` grids of `grid` columns and rows with as many channels as the input, `c_in`. At most
-    /// `n_threads` will run it. `None` if sizes do not fit together, or need no scratch memory that exists.
+    /// `n_threads` will run it. `None` if sizes do not fit together, or the processor lacks the
+    /// instruction set.
     pub fn new(
-        grid: [usize; 2],
-        n_grids: usize,
-        levels: &[Level],
-        [c_in, c_out]: [usize; 2],
-        n_threads: usize,
-    ) -> Option<Conv> {
-        Conv::for_isa(Isa::detect(), grid, n_grids, levels, [c_in, c_out], n_threads)
-    }
-
-    /// [`Conv::new`] for an instruction set, which the processor must have.
-    pub fn for_isa(
         isa: Isa,
         grid: [usize; 2],
         n_grids: usize,

@@ -5,6 +5,7 @@ use super::{Part, SharedMoments};
 use crate::custom::{CustomOp, MAX_SOURCES, Node, is_kernel};
 use crate::graph::Builder;
 use crate::interpolated::{Conv, Job, Level, Part as Interpolated, Rows};
+use crate::simd::Isa;
 use crate::tensor::Tensor;
 use std::sync::Arc;
 
@@ -99,7 +100,7 @@ impl<'g> Builder<'g> {
             return None;
         }
         let (levels, n_threads) = (maps.levels(sides), self.backend.n_threads());
-        let conv = Conv::new(maps.grid, n_grids, &levels, [c_in, c_out], n_threads)?;
+        let conv = Conv::new(Isa::detect(), maps.grid, n_grids, &levels, [c_in, c_out], n_threads)?;
         let moments = SharedMoments::new(sides.len() * c_out);
         let (packed_ne, ne) = ([conv.packed_len()], [c_out, conv.n_pixels()]);
         let op = Arc::new(Convolve { conv, moments: moments.clone() });

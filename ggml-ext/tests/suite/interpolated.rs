@@ -76,8 +76,7 @@ impl Case {
     ) -> (Vec<f32>, Vec<Moments>) {
         let c_out = self.channels[1];
         let n = grids.len();
-        let conv =
-            Conv::for_isa(isa, self.grid, n, levels, self.channels, n_threads).expect("sizes");
+        let conv = Conv::new(isa, self.grid, n, levels, self.channels, n_threads).expect("sizes");
         let mut packed = vec![f32::NAN; conv.packed_len()];
         let grid_len = packed.len() / n;
         for (x, dst) in grids.iter().zip(packed.chunks_mut(grid_len)) {
@@ -143,7 +142,7 @@ fn sizes_that_do_not_fit_are_refused() {
         parts: vec![Part { grid: 0, channels, rows }],
     };
     let rows = |from, to| [Rows::aligned(from, to), Rows::aligned(from, to)];
-    let conv = |level| Conv::new([4, 4], 1, &[level], [8, 8], 1);
+    let conv = |level| Conv::new(Isa::detect(), [4, 4], 1, &[level], [8, 8], 1);
     assert!(conv(level(rows(4, 8), 0..8)).is_some());
     assert!(conv(level(rows(4, 7), 0..8)).is_none(), "not the level's size");
     assert!(conv(level(rows(5, 8), 0..8)).is_none(), "not the grid's size");
