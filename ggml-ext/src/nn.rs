@@ -4,6 +4,9 @@ use crate::graph::Builder;
 use crate::sys;
 use crate::tensor::Tensor;
 
+/// Factor of the sigmoid that stands for the error function in CLIP's GELU.
+const QUICK: f32 = 1.702;
+
 impl<'g> Builder<'g> {
     /// `x . w^T`: x `[K, n, ...]`, w `[K, m]` (`[m, K]`) gives `[m, n, ...]`.
     pub fn mul_mat(&self, w: Tensor<'g>, x: Tensor<'g>) -> Tensor<'g> {
@@ -79,14 +82,19 @@ impl<'g> Builder<'g> {
 
     /// CLIP's GELU: `x * sigmoid(1.702 x)`.
     ///
-    /// Written out, because ggml's own op looks it up in a half-precision table on the CPU.
+    /// Written as `silu(1.702 x) / 1.702`: ggml's own op looks it up in a half-precision table on the CPU, and of the
+    /// ops that it can be made of only this one is vectorised there.
     pub fn gelu_quick(&self, x: Tensor<'g>) -> Tensor<'g> {
-        // SAFETY: `x` is alive for 'g.
-        let scaled = unsafe { sys::ggml_scale(self.ctx.as_ptr(), x.as_ptr(), 1.702) };
-        let scaled = self.node(scaled, "scale");
+        let scaled = self.scale(x, QUICK);
         // SAFETY: `scaled` is alive for 'g.
-        let gate = unsafe { sys::ggml_sigmoid(self.ctx.as_ptr(), scaled.as_ptr()) };
-        self.mul(self.node(gate, "sigmoid"), x)
+        let gated = unsafe { sys::ggml_silu(self.ctx.as_ptr(), scaled.as_ptr()) };
+        self.scale(self.node(gated, "silu"), 1.0 / QUICK)
+    }
+
+    /// `x * factor`.
+    fn scale(&self, x: Tensor<'g>, factor: f32) -> Tensor<'g> {
+        // SAFETY: `x` is alive for 'g.
+        self.node(unsafe { sys::ggml_scale(self.ctx.as_ptr(), x.as_ptr(), factor) }, "scale")
     }
 
     /// The exact GELU, with the error function.
@@ -107,6 +115,8 @@ impl<'g> Builder<'g> {
 
     /// Multi-head attention without a mask. q, k, v `[n_embd, n_tokens]`, result likewise; heads
     /// are consecutive slices of the embedding.
+    ///
+    /// One op on the CPU; the other backends' take keys and values in half precision only.
     pub fn attention(
         &self,
         q: Tensor<'g>,
@@ -114,15 +124,34 @@ impl<'g> Builder<'g> {
         v: Tensor<'g>,
         n_head: usize,
     ) -> Tensor<'g> {
-        let [n_embd, n_tokens, ..] = q.ne();
-        let d = n_embd / n_head;
-        let heads = |t: Tensor<'g>| self.reshape(t, &[d, n_head, n_tokens]);
-        let q = self.permute(heads(q), [0, 2, 1, 3]); // [d, n_tokens, n_head]
-        let k = self.permute(heads(k), [0, 2, 1, 3]);
-        let v = self.cont(self.permute(heads(v), [1, 2, 0, 3])); // [n_tokens, d, n_head]
-        let kq = self.soft_max(self.mul_mat(k, q), 1.0 / (d as f32).sqrt());
+        if !self.backend.is_cpu() {
+            return self.attention_in_steps(q, k, v, n_head);
+        }
+        let ne = q.ne();
+        let (scale, [q, k, v]) = split_heads(self, [q, k, v], n_head);
+        let no_mask = std::ptr::null_mut();
+        // SAFETY: the tensors are alive for 'g; a null mask means none.
+        let raw = unsafe {
+            let [q, k, v] = [q, k, v].map(Tensor::as_ptr);
+            sys::ggml_flash_attn_ext(self.ctx.as_ptr(), q, k, v, no_mask, scale, 0.0, 0.0)
+        };
+        self.reshape(self.node(raw, "flash_attn"), &ne[..2])
+    }
+
+    /// [`Builder::attention`], of elementary operations.
+    pub fn attention_in_steps(
+        &self,
+        q: Tensor<'g>,
+        k: Tensor<'g>,
+        v: Tensor<'g>,
+        n_head: usize,
+    ) -> Tensor<'g> {
+        let ne = q.ne();
+        let (scale, [q, k, v]) = split_heads(self, [q, k, v], n_head);
+        let v = self.cont(self.permute(v, [1, 0, 2, 3])); // [n_tokens, d, n_head]
+        let kq = self.soft_max(self.mul_mat(k, q), scale);
         let kqv = self.permute(self.mul_mat(v, kq), [0, 2, 1, 3]); // [d, n_head, n_tokens]
-        self.reshape(self.cont(kqv), &[n_embd, n_tokens])
+        self.reshape(self.cont(kqv), &ne[..2])
     }
 
     /// Convolution without bias: x `[W, H, Cin, N]`, kernel `[kw, kh, Cin, Cout]`
@@ -218,4 +247,16 @@ impl<'g> Builder<'g> {
         };
         self.node(raw, "slice")
     }
+}
+
+/// The factor of attention's softmax, and each tensor `[n_embd, n_tokens]` as `[d, n_tokens, n_head]`.
+fn split_heads<'g, const N: usize>(
+    g: &Builder<'g>,
+    tensors: [Tensor<'g>; N],
+    n_head: usize,
+) -> (f32, [Tensor<'g>; N]) {
+    let [n_embd, n_tokens, ..] = tensors[0].ne();
+    let d = n_embd / n_head;
+    let split = |t| g.permute(g.reshape(t, &[d, n_head, n_tokens]), [0, 2, 1, 3]);
+    (1.0 / (d as f32).sqrt(), tensors.map(split))
 }

@@ -121,6 +121,28 @@ fn attention_of_one_head_is_a_softmax_average() {
 }
 
 #[test]
+fn attention_in_one_op_is_attention_in_steps() {
+    // More tokens than a tile of ggml's kernel has, and not a multiple of it.
+    let x = noise(96 * 257, 4);
+    let mix = |g: &Builder<'_>, x| g.soft_max(x, 3.0);
+    let one = run(&[96, 257], &x, |g, x| g.attention(x, g.relu(x), mix(g, x), 3));
+    let steps = run(&[96, 257], &x, |g, x| g.attention_in_steps(x, g.relu(x), mix(g, x), 3));
+    for (a, b) in one.iter().zip(&steps) {
+        assert!((a - b).abs() < 1e-6, "{a} {b}");
+    }
+}
+
+#[test]
+fn gelu_quick_is_its_formula() {
+    let x = [-200.0, -5.0, -1.0, 0.0, 0.5, 3.0, 200.0];
+    let got = run(&[7], &x, |g, x| g.gelu_quick(x));
+    for (x, got) in x.iter().zip(got) {
+        let want = f64::from(*x) / (1.0 + (-1.702 * f64::from(*x)).exp());
+        assert!((f64::from(got) - want).abs() <= 2e-6 * want.abs().max(1e-3), "{x}: {got} {want}");
+    }
+}
+
+#[test]
 fn stages_hand_on_tensors_without_the_host() {
     let backend = cpu();
     let slot = TensorSet::allocate(&backend, &[("map", DType::F32, &[3, 2])]).expect("memory");
