@@ -1,6 +1,6 @@
 //! The crate's error type.
 
-use crate::{preprocess, prompt};
+use crate::{dataset, preprocess, prompt};
 use std::path::PathBuf;
 
 /// Why something failed. [`Error::kind`] sorts the reasons into what a caller can do about them.
@@ -13,6 +13,9 @@ pub enum Error {
     /// A question cannot be used.
     #[error(transparent)]
     Prompt(#[from] prompt::Error),
+    /// A set of images with boxes cannot be used.
+    #[error(transparent)]
+    Dataset(#[from] dataset::Error),
     /// A model file cannot be used.
     #[error("{}: {reason}", path.display())]
     ModelFile {
@@ -95,7 +98,7 @@ impl Error {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Error::Preprocess(_) | Error::Prompt(_) | Error::ContextFull { .. } => ErrorKind::Input,
-            Error::Option { .. } | Error::Golden { .. } => ErrorKind::Input,
+            Error::Dataset(_) | Error::Option { .. } | Error::Golden { .. } => ErrorKind::Input,
             Error::ModelFile { .. } | Error::Mismatch { .. } => ErrorKind::Model,
             Error::Compute(_) => ErrorKind::Resources,
             Error::Cancelled => ErrorKind::Cancelled,

@@ -36,6 +36,7 @@ pub mod annotate;
 mod answer;
 pub mod bench;
 pub mod compare;
+pub mod dataset;
 mod decode;
 mod engine;
 mod error;
