@@ -18,6 +18,8 @@ pub struct Answer {
     pub n_reused: usize,
     /// Tokens generated.
     pub n_generated: usize,
+    /// Mean log-probability of the generated tokens, by the model's own distribution (temperature 1).
+    pub logprob: f32,
     /// Remarks on the request, e.g. a box that reaches over the border.
     pub warnings: Vec<String>,
     /// Time spent, by stage.
@@ -25,4 +27,7 @@ pub struct Answer {
     /// The generated token ids.
     #[serde(skip)]
     pub tokens: Vec<i32>,
+    /// The log-probability of each.
+    #[serde(skip)]
+    pub token_logprobs: Vec<f32>,
 }

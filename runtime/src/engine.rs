@@ -17,6 +17,7 @@ use ggml_ext::weights::Residence;
 use ggml_ext::{Backend, CPU, CancelToken, DType, DeviceInfo, DeviceKind};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Context length unless asked otherwise: what the published model was trained with.
 pub const DEFAULT_CONTEXT: usize = 2048;
@@ -144,13 +145,15 @@ impl Request {
 pub enum Event<'a> {
     /// More text of the answer.
     Text(&'a str),
+    /// The answer is complete; of several questions each has its own.
+    Done(&'a Answer),
 }
 
 /// An image and what was said about it so far.
 ///
 /// Made by [`Engine::conversation`]; usable only with engines that have the same model open.
 pub struct Conversation {
-    image: RgbImage8,
+    image: Arc<RgbImage8>,
     image_id: u64,
     dialogue: Dialogue<RoiBox>,
 }
@@ -159,7 +162,14 @@ impl Conversation {
     fn new(image: RgbImage8, dialogue: Dialogue<RoiBox>) -> Conversation {
         let mut hasher = DefaultHasher::new();
         (image.size(), image.data()).hash(&mut hasher);
-        Conversation { image_id: hasher.finish(), image, dialogue }
+        Conversation { image_id: hasher.finish(), image: Arc::new(image), dialogue }
+    }
+
+    /// Another conversation about the same image, which begins with what was said in this one.
+    #[must_use]
+    pub fn fork(&self) -> Conversation {
+        let (image, dialogue) = (self.image.clone(), self.dialogue.clone());
+        Conversation { image, image_id: self.image_id, dialogue }
     }
 
     /// The image.
@@ -274,7 +284,28 @@ impl Engine {
             on_event(Event::Text(text));
         })?;
         conversation.dialogue.answer(&outcome.generated.text)?;
-        Ok(answer(outcome, warnings))
+        let answer = answer(outcome, warnings);
+        on_event(Event::Done(&answer));
+        Ok(answer)
+    }
+
+    /// Answers request `i` as the next question of conversation `i`; `on_event` hears of each by its number.
+    /// One result each: a question that cannot be answered does not keep the others from it.
+    ///
+    /// # Errors
+    /// In the results, as [`Engine::ask`].
+    ///
+    /// # Panics
+    /// If there are not as many conversations as requests.
+    pub fn answer_many(
+        &mut self,
+        conversations: &mut [Conversation],
+        requests: &[Request],
+        mut on_event: impl FnMut(usize, Event),
+    ) -> Vec<Result<Answer>> {
+        assert_eq!(conversations.len(), requests.len(), "one conversation a request");
+        let pairs = conversations.iter_mut().zip(requests).enumerate();
+        pairs.map(|(i, (c, r))| self.ask(c, r, |event| on_event(i, event))).collect()
     }
 
     /// Runs the pipeline on the conversation's next question, which is left unanswered; after an
@@ -336,9 +367,11 @@ fn answer(outcome: Outcome, warnings: Vec<String>) -> Answer {
         n_prompt: prompt.slots.len(),
         n_reused,
         n_generated: generated.tokens.len(),
+        logprob: generated.logprobs.iter().sum::<f32>() / generated.logprobs.len() as f32,
         warnings,
         timings_ms: timings,
         tokens: generated.tokens,
+        token_logprobs: generated.logprobs,
     }
 }
 

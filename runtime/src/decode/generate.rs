@@ -93,7 +93,84 @@ impl Generation {
 pub(crate) struct Generated {
     pub(crate) text: String,
     pub(crate) tokens: Vec<i32>,
+    /// Log-probability of each token.
+    pub(crate) logprobs: Vec<f32>,
     pub(crate) finish: FinishReason,
+}
+
+/// An answer on its way.
+pub(crate) struct Writer<'v> {
+    vocabulary: &'v Vocabulary,
+    sampler: Sampler,
+    stream: AnswerStream,
+    max_tokens: usize,
+    ignore_stop: bool,
+    text: String,
+    tokens: Vec<i32>,
+    logprobs: Vec<f32>,
+}
+
+impl<'v> Writer<'v> {
+    pub(crate) fn new(vocabulary: &'v Vocabulary, generation: &Generation) -> Writer<'v> {
+        let decoder = Detokenizer::new(vocabulary.special(), vocabulary.has_dummy_prefix());
+        Writer {
+            vocabulary,
+            sampler: Sampler::new(&generation.draw),
+            stream: AnswerStream::new(decoder),
+            max_tokens: generation.max_tokens,
+            ignore_stop: generation.ignore_stop,
+            text: String::new(),
+            tokens: Vec::new(),
+            logprobs: Vec::new(),
+        }
+    }
+
+    /// The tokens so far.
+    pub(crate) fn tokens(&self) -> &[i32] {
+        &self.tokens
+    }
+
+    /// Chooses the next token by the predictions for it, which ends the answer or is to be decoded.
+    pub(crate) fn write(
+        &mut self,
+        logits: &[f32],
+        on_text: &mut dyn FnMut(&str),
+    ) -> Result<Option<FinishReason>> {
+        let token = self.sampler.sample(logits)?;
+        self.tokens.push(token);
+        self.logprobs.push(log_softmax(logits, token as usize));
+        let step = self.stream.push(token, self.vocabulary)?;
+        self.show(&step.text, on_text);
+        if !self.ignore_stop && (step.stop || self.vocabulary.is_end(token)) {
+            return Ok(Some(FinishReason::Stop));
+        }
+        Ok((self.tokens.len() == self.max_tokens).then_some(FinishReason::Length))
+    }
+
+    /// The whole answer.
+    pub(crate) fn finish(
+        mut self,
+        finish: FinishReason,
+        on_text: &mut dyn FnMut(&str),
+    ) -> Generated {
+        let rest = self.stream.finish();
+        self.show(&rest, on_text);
+        Generated { text: self.text, tokens: self.tokens, logprobs: self.logprobs, finish }
+    }
+
+    fn show(&mut self, piece: &str, on_text: &mut dyn FnMut(&str)) {
+        if !piece.is_empty() {
+            on_text(piece);
+            self.text.push_str(piece);
+        }
+    }
+}
+
+/// Logarithm of the probability that the logits give to entry `i`.
+pub(crate) fn log_softmax(logits: &[f32], i: usize) -> f32 {
+    let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let sum: f32 = logits.iter().map(|l| (l - max).exp()).sum();
+    logits[i] - max - sum.ln()
 }
 
 /// Continues the prompt in `session`; `on_text` receives the answer piece by piece.
@@ -103,34 +180,16 @@ pub(crate) fn generate(
     generation: &Generation,
     on_text: &mut dyn FnMut(&str),
 ) -> Result<Generated> {
-    let mut sampler = Sampler::new(&generation.draw);
-    let decoder = Detokenizer::new(vocabulary.special(), vocabulary.has_dummy_prefix());
-    let mut stream = AnswerStream::new(decoder);
-    let (mut text, mut tokens) = (String::new(), Vec::new());
-    let mut show = |piece: String| {
-        if !piece.is_empty() {
-            on_text(&piece);
-            text.push_str(&piece);
-        }
-    };
-    let finish = loop {
-        let token = sampler.sample(session.logits()?)?;
-        tokens.push(token);
-        let step = stream.push(token, vocabulary)?;
-        show(step.text);
-        if !generation.ignore_stop && (step.stop || vocabulary.is_end(token)) {
-            break FinishReason::Stop;
-        }
-        if tokens.len() == generation.max_tokens {
-            break FinishReason::Length;
+    let mut writer = Writer::new(vocabulary, generation);
+    loop {
+        if let Some(finish) = writer.write(session.logits()?, on_text)? {
+            return Ok(writer.finish(finish, on_text));
         }
         if session.len() == session.n_ctx() {
-            break FinishReason::ContextFull;
+            return Ok(writer.finish(FinishReason::ContextFull, on_text));
         }
-        session.push(token)?;
-    };
-    show(stream.finish());
-    Ok(Generated { text, tokens, finish })
+        session.push(writer.tokens()[writer.tokens().len() - 1])?;
+    }
 }
 
 #[cfg(test)]
