@@ -1,5 +1,7 @@
 //! Opening a model and asking it.
 
+mod many;
+
 use crate::answer::Answer;
 use crate::decode::{Generation, Sampling, Session};
 use crate::error::{Error, Result};
@@ -21,6 +23,10 @@ use std::sync::Arc;
 
 /// Context length unless asked otherwise: what the published model was trained with.
 pub const DEFAULT_CONTEXT: usize = 2048;
+/// Questions that are answered at once unless asked otherwise.
+pub const DEFAULT_PARALLEL: usize = 32;
+/// Most questions that can be answered at once: llama.cpp knows 256 sequences, and one is for what they share.
+const MAX_PARALLEL: usize = 255;
 /// Largest context length that can be asked for.
 const MAX_CONTEXT: usize = 1 << 20;
 /// Most positions that one batch holds.
@@ -37,6 +43,8 @@ pub struct EngineOptions {
     pub n_threads: usize,
     /// Positions of the context; 0 means [`DEFAULT_CONTEXT`].
     pub n_ctx: usize,
+    /// Questions about one image that are answered at once, if the context has room; at most 255.
+    pub n_parallel: usize,
     /// Layers of the language model to place on a GPU; `None` means all that fit.
     pub gpu_layers: Option<u32>,
     /// Type of the KV cache.
@@ -67,6 +75,7 @@ impl EngineOptions {
             mmproj: mmproj.into(),
             n_threads: 0,
             n_ctx: 0,
+            n_parallel: DEFAULT_PARALLEL,
             gpu_layers: None,
             kv_type: KvType::default(),
             mmap: true,
@@ -289,8 +298,13 @@ impl Engine {
         Ok(answer)
     }
 
-    /// Answers request `i` as the next question of conversation `i`; `on_event` hears of each by its number.
-    /// One result each: a question that cannot be answered does not keep the others from it.
+    /// Answers request `i` as the next question of conversation `i`; `on_event` hears of each by its number, as the
+    /// answers grow. One result each: a question that cannot be answered does not keep the others from it.
+    ///
+    /// Conversations about the same image (see [`Conversation::fork`]) are answered at once: the image is encoded once, all
+    /// regions are pooled together, what the prompts begin with is read once, and the answers are written side by
+    /// side, as many as [`EngineOptions::n_parallel`] and the context allow. The timings of an answer are those of all that
+    /// was done until it was complete.
     ///
     /// # Errors
     /// In the results, as [`Engine::ask`].
@@ -303,9 +317,7 @@ impl Engine {
         requests: &[Request],
         mut on_event: impl FnMut(usize, Event),
     ) -> Vec<Result<Answer>> {
-        assert_eq!(conversations.len(), requests.len(), "one conversation a request");
-        let pairs = conversations.iter_mut().zip(requests).enumerate();
-        pairs.map(|(i, (c, r))| self.ask(c, r, |event| on_event(i, event))).collect()
+        many::answer(self, conversations, requests, &mut on_event)
     }
 
     /// Runs the pipeline on the conversation's next question, which is left unanswered; after an
@@ -317,21 +329,24 @@ impl Engine {
         generation: &Generation,
         mut on_text: impl FnMut(&str),
     ) -> Result<(Outcome, Vec<String>)> {
-        let checked = check_boxes(&request.boxes, conversation.image.size(), self.boxes)?;
-        let fractions = checked.iter().map(|b| b.fractions).collect();
-        conversation.dialogue.ask(&request.question, fractions)?;
+        let warnings = self.pose(conversation, request)?;
         let image = conversation.image_ref();
         let question = Question { image, dialogue: &conversation.dialogue };
         match self.pipeline.run(&question, generation, &mut on_text) {
-            Ok(outcome) => {
-                let warnings = checked.iter().filter_map(|b| b.warning.as_ref());
-                Ok((outcome, warnings.map(ToString::to_string).collect()))
-            }
+            Ok(outcome) => Ok((outcome, warnings)),
             Err(e) => {
                 conversation.dialogue.retract();
                 Err(e)
             }
         }
+    }
+
+    /// Makes the request the conversation's next question; gives remarks on its boxes.
+    fn pose(&self, conversation: &mut Conversation, request: &Request) -> Result<Vec<String>> {
+        let checked = check_boxes(&request.boxes, conversation.image.size(), self.boxes)?;
+        let fractions = checked.iter().map(|b| b.fractions).collect();
+        conversation.dialogue.ask(&request.question, fractions)?;
+        Ok(checked.iter().filter_map(|b| b.warning.as_ref()).map(ToString::to_string).collect())
     }
 
     /// Runs one round of a reference dialogue: greedy, to the given length, whatever the model
@@ -437,11 +452,16 @@ fn context_params(options: &EngineOptions, n_threads: usize) -> Result<ContextPa
             return Err(Error::Option { option: "ctx", value: n.to_string(), allowed });
         }
     };
+    let n_parallel = options.n_parallel;
+    if !(1..=MAX_PARALLEL).contains(&n_parallel) {
+        let (value, allowed) = (n_parallel.to_string(), "1 to 255");
+        return Err(Error::Option { option: "parallel", value, allowed });
+    }
     Ok(ContextParams {
         n_ctx,
         n_batch: n_ctx.min(MAX_BATCH),
-        n_seq_max: 1,
-        n_outputs: 1,
+        n_seq_max: n_parallel + 1,
+        n_outputs: n_parallel,
         n_threads,
         kv_type: options.kv_type,
         capture: options.trace.then(|| crate::compare::LAYER_OUTPUT.to_owned()),

@@ -69,6 +69,14 @@ pub enum Error {
     /// The device or llama.cpp failed.
     #[error(transparent)]
     Compute(ggml_ext::Error),
+    /// What several questions were to be answered from failed.
+    #[error("{reason}")]
+    Shared {
+        /// What can be done about it.
+        kind: ErrorKind,
+        /// What it was.
+        reason: String,
+    },
     /// The caller asked to stop.
     #[error("cancelled")]
     Cancelled,
@@ -101,8 +109,17 @@ impl Error {
             Error::Dataset(_) | Error::Option { .. } | Error::Golden { .. } => ErrorKind::Input,
             Error::ModelFile { .. } | Error::Mismatch { .. } => ErrorKind::Model,
             Error::Compute(_) => ErrorKind::Resources,
+            Error::Shared { kind, .. } => *kind,
             Error::Cancelled => ErrorKind::Cancelled,
             Error::Internal(_) => ErrorKind::Internal,
+        }
+    }
+
+    /// The same error once more, for another who has to hear of it.
+    pub(crate) fn again(&self) -> Error {
+        match self {
+            Error::Cancelled => Error::Cancelled,
+            other => Error::Shared { kind: other.kind(), reason: other.to_string() },
         }
     }
 

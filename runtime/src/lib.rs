@@ -54,7 +54,10 @@ mod weights;
 
 pub use answer::Answer;
 pub use decode::{FinishReason, Sampling};
-pub use engine::{Conversation, DEFAULT_CONTEXT, Engine, EngineOptions, Event, ModelInfo, Request};
+pub use engine::{
+    Conversation, DEFAULT_CONTEXT, DEFAULT_PARALLEL, Engine, EngineOptions, Event, ModelInfo,
+    Request,
+};
 pub use error::{Error, ErrorKind, Result};
 pub use ggml_ext::llama::KvType;
 pub use ggml_ext::{CancelToken, DeviceInfo, DeviceKind, devices};

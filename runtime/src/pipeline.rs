@@ -3,7 +3,9 @@
 //! image + boxes -> preprocess -> vision -> pyramid -> region -> prompt -> decode -> text
 
 use crate::compare::LAYER_OUTPUT;
-use crate::decode::{Generated, Generation, Session, Vectors, generate};
+use crate::decode::{
+    Generated, Generation, Listener, Session, Step, Task, Vectors, Writer, generate, generate_many,
+};
 use crate::error::{Error, Result};
 use crate::files::MmprojFile;
 use crate::preprocess::{self, PreprocessOptions, RgbImage8};
@@ -96,6 +98,69 @@ pub(crate) struct Outcome {
     pub(crate) timings: StageTimings,
 }
 
+/// What is heard of one question of several.
+pub(crate) enum Progress<'a> {
+    /// More text.
+    Text(&'a str),
+    /// What became of it.
+    Done(Result<Outcome>),
+}
+
+/// A question of several, whose prompt is known.
+struct Asked<'a> {
+    i: usize,
+    dialogue: &'a Dialogue<RoiBox>,
+    generation: &'a Generation,
+    prompt: Prompt,
+}
+
+/// Brings what becomes of several questions to who asked them.
+struct Report<'a> {
+    timings: StageTimings,
+    asked: &'a [Asked<'a>],
+    done: Vec<bool>,
+    /// Positions that all prompts have in common.
+    n_shared: usize,
+    on_event: &'a mut dyn FnMut(usize, Progress),
+}
+
+impl Report<'_> {
+    /// Every question that is not done yet has failed.
+    fn fail(&mut self, e: &Error) {
+        for task in 0..self.asked.len() {
+            if !self.done[task] {
+                self.done(task, Err(e.again()));
+            }
+        }
+    }
+}
+
+impl Listener for Report<'_> {
+    fn shared(&mut self, n: usize) {
+        self.n_shared = n;
+    }
+
+    fn text(&mut self, task: usize, text: &str) {
+        (self.on_event)(self.asked[task].i, Progress::Text(text));
+    }
+
+    fn done(&mut self, task: usize, result: Result<Generated>) {
+        self.done[task] = true;
+        let Asked { i, prompt, .. } = &self.asked[task];
+        let (timings, n_reused) = (self.timings, self.n_shared);
+        let outcome = |generated| Outcome { generated, prompt: prompt.clone(), n_reused, timings };
+        (self.on_event)(*i, Progress::Done(result.map(outcome)));
+    }
+
+    fn step<R>(&mut self, step: Step, run: impl FnOnce() -> R) -> R {
+        let stage = match step {
+            Step::Prefill => Stage::Prefill,
+            Step::Decode => Stage::Decode,
+        };
+        self.timings.time(stage, run)
+    }
+}
+
 impl Pipeline {
     pub(crate) fn new(
         side: ImageSide,
@@ -127,6 +192,62 @@ impl Pipeline {
         let generated =
             timings.time(Stage::Decode, || generate(session, vocabulary, generation, on_text))?;
         Ok(Outcome { generated, prompt, n_reused, timings })
+    }
+
+    /// Answers several questions about one image at once. `on_event` receives each answer piece by piece, by
+    /// the question's number, and what became of it.
+    pub(crate) fn run_many(
+        &mut self,
+        image: ImageRef,
+        questions: &[(&Dialogue<RoiBox>, &Generation)],
+        on_event: &mut dyn FnMut(usize, Progress),
+    ) {
+        let mut timings = StageTimings::default();
+        let mut prompts = Vec::new();
+        for (i, (dialogue, generation)) in questions.iter().enumerate() {
+            match timings.time(Stage::Prompt, || self.prompt(dialogue)) {
+                Ok(prompt) => prompts.push(Asked { i, dialogue, generation, prompt }),
+                Err(e) => on_event(i, Progress::Done(Err(e))),
+            }
+        }
+        let mut report = Report {
+            timings,
+            asked: &prompts,
+            done: vec![false; prompts.len()],
+            n_shared: 0,
+            on_event,
+        };
+        if let Err(e) = self.answer_all(image, &mut report) {
+            report.fail(&e);
+        }
+    }
+
+    fn answer_all(&mut self, image: ImageRef, report: &mut Report) -> Result<()> {
+        let asked = report.asked;
+        self.encode(image, &mut report.timings)?;
+        let mut all: Vec<RoiBox> = Vec::new();
+        for b in asked.iter().flat_map(|a| a.dialogue.boxes()) {
+            if !all.contains(b) {
+                all.push(*b);
+            }
+        }
+        let rows = self.regions(image, &all, &mut report.timings)?;
+        let n_embd = rows.len() / all.len().max(1);
+        let row =
+            |b: &RoiBox| all.iter().position(|k| k == b).map(|i| &rows[i * n_embd..][..n_embd]);
+        let regions: Vec<Vec<f32>> = asked
+            .iter()
+            .map(|a| a.dialogue.boxes().iter().filter_map(row).flatten().copied().collect())
+            .collect();
+        let embeds = self.encoded.last().map_or(&[][..], |e| &e.image_embeds);
+        let mut tasks = Vec::new();
+        for (a, regions) in asked.iter().zip(&regions) {
+            let boxes = a.dialogue.boxes();
+            let vectors = Vectors { image_id: image.id, image: embeds, regions, boxes };
+            let writer = Writer::new(&self.vocabulary, a.generation);
+            tasks.push(Task { slots: &a.prompt.slots, vectors, writer });
+        }
+        generate_many(&mut self.session, tasks, report)
     }
 
     /// Ids and slots of the whole dialogue.
@@ -249,6 +370,11 @@ impl Pipeline {
     /// Inner values of the last run; `None` unless the pipeline was made for tracing.
     pub(crate) fn trace(&self) -> Option<&Trace> {
         self.trace.as_ref()
+    }
+
+    /// Questions that can be answered at once.
+    pub(crate) fn n_parallel(&self) -> usize {
+        self.session.n_parallel()
     }
 
     /// Positions of the context.

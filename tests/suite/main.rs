@@ -9,6 +9,7 @@ mod eval;
 mod goldens;
 #[cfg(feature = "mtmd")]
 mod interop;
+mod many;
 mod memory;
 mod repository;
 mod robustness;

@@ -175,13 +175,41 @@ impl Context {
     /// # Panics
     /// If the context has no such sequence.
     pub fn truncate(&mut self, seq: i32, from: usize) {
-        let known = usize::try_from(seq).is_ok_and(|s| s < self.n_seq_max);
-        assert!(known, "sequence {seq} of a context with {}", self.n_seq_max);
+        self.check_sequence(seq);
         // SAFETY: the context is alive and has a memory; the sequence id is checked above.
         unsafe {
             let memory = sys::llama_get_memory(self.raw());
             sys::llama_memory_seq_rm(memory, seq, from as sys::llama_pos, -1);
         }
+    }
+
+    /// Makes positions `..len` of sequence `from` positions of sequence `to`, too. They stay in the cache once.
+    ///
+    /// # Panics
+    /// If the context has no such sequences.
+    pub fn share(&mut self, from: i32, to: i32, len: usize) {
+        self.check_sequence(from);
+        self.check_sequence(to);
+        // SAFETY: the context is alive and has a memory, which is unified; the ids are checked above.
+        unsafe {
+            let memory = sys::llama_get_memory(self.raw());
+            sys::llama_memory_seq_cp(memory, from, to, 0, len as sys::llama_pos);
+        }
+    }
+
+    fn check_sequence(&self, seq: i32) {
+        let known = usize::try_from(seq).is_ok_and(|s| s < self.n_seq_max);
+        assert!(known, "sequence {seq} of a context with {}", self.n_seq_max);
+    }
+
+    /// Sequences that may live at once.
+    pub fn n_seq_max(&self) -> usize {
+        self.n_seq_max
+    }
+
+    /// Positions of a batch whose predictions can be read.
+    pub fn n_outputs(&self) -> usize {
+        self.n_outputs
     }
 
     /// The captured row of an inner tensor, by its name in llama.cpp, e.g. `l_out-3`.
@@ -202,7 +230,8 @@ fn raw_params(
     raw.n_ubatch = p.n_batch.min(512) as u32;
     raw.n_seq_max = p.n_seq_max as u32;
     // Otherwise memory for the predictions of whole batches would be reserved.
-    raw.n_outputs_max = p.n_outputs as u32;
+    raw.n_outputs_max = p.n_outputs.max(p.n_seq_max) as u32;
+    raw.n_outputs_max_per_seq = 0; // as many as in all
     raw.n_threads = p.n_threads as i32;
     raw.n_threads_batch = p.n_threads as i32;
     raw.type_k = p.kv_type.dtype().raw();

@@ -55,7 +55,8 @@ fn layer_norm_is_exact() {
 
 #[test]
 fn gelu_quick_is_exact() {
-    let x: Vec<f32> = noise(1000, 2).iter().map(|v| v * 10.0).collect();
+    let mut x: Vec<f32> = noise(1000, 2).iter().map(|v| v * 10.0).collect();
+    x[..2].copy_from_slice(&[-200.0, 200.0]);
     let got = run(&[1000], &x, |g, x| g.gelu_quick(x));
     let expected: Vec<f32> = x.iter().map(|&v| v / (1.0 + (-1.702 * v).exp())).collect();
     assert!(numeric::max_abs_diff(&got, &expected) < 1e-5);
@@ -124,21 +125,11 @@ fn attention_of_one_head_is_a_softmax_average() {
 fn attention_in_one_op_is_attention_in_steps() {
     // More tokens than a tile of ggml's kernel has, and not a multiple of it.
     let x = noise(96 * 257, 4);
-    let mix = |g: &Builder<'_>, x| g.soft_max(x, 3.0);
-    let one = run(&[96, 257], &x, |g, x| g.attention(x, g.relu(x), mix(g, x), 3));
-    let steps = run(&[96, 257], &x, |g, x| g.attention_in_steps(x, g.relu(x), mix(g, x), 3));
+    let one = run(&[96, 257], &x, |g, x| g.attention(x, g.relu(x), g.soft_max(x, 3.0), 3));
+    let steps =
+        run(&[96, 257], &x, |g, x| g.attention_in_steps(x, g.relu(x), g.soft_max(x, 3.0), 3));
     for (a, b) in one.iter().zip(&steps) {
         assert!((a - b).abs() < 1e-6, "{a} {b}");
-    }
-}
-
-#[test]
-fn gelu_quick_is_its_formula() {
-    let x = [-200.0, -5.0, -1.0, 0.0, 0.5, 3.0, 200.0];
-    let got = run(&[7], &x, |g, x| g.gelu_quick(x));
-    for (x, got) in x.iter().zip(got) {
-        let want = f64::from(*x) / (1.0 + (-1.702 * f64::from(*x)).exp());
-        assert!((f64::from(got) - want).abs() <= 2e-6 * want.abs().max(1e-3), "{x}: {got} {want}");
     }
 }
 

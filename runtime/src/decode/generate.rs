@@ -154,7 +154,10 @@ impl<'v> Writer<'v> {
         on_text: &mut dyn FnMut(&str),
     ) -> Generated {
         let rest = self.stream.finish();
-        self.show(&rest, on_text);
+        if !rest.is_empty() {
+            on_text(&rest);
+            self.text.push_str(&rest);
+        }
         Generated { text: self.text, tokens: self.tokens, logprobs: self.logprobs, finish }
     }
 

@@ -1,8 +1,10 @@
-//! Prompt to text: prefill, and token after token until the answer ends.
+//! Prompt to text: prefill, and token after token until the answer ends; of one question, or of several at once.
 
 mod generate;
+mod pool;
 mod session;
 
 pub use generate::{FinishReason, Sampling};
-pub(crate) use generate::{Generated, Generation, generate};
+pub(crate) use generate::{Generated, Generation, Writer, generate};
+pub(crate) use pool::{Listener, Step, Task, generate_many};
 pub(crate) use session::{Session, Vectors};

@@ -9,8 +9,8 @@ use crate::prompt::Slot;
 use ggml_ext::CancelToken;
 use ggml_ext::llama::{Batch, Context, ContextParams, Model};
 
-/// The one sequence of a session.
-const SEQ: i32 = 0;
+/// The sequence of single questions, and of what several questions have in common.
+pub(super) const SEQ: i32 = 0;
 
 /// The vectors that a prompt's slots refer to, and what identifies them.
 pub(crate) struct Vectors<'a> {
@@ -26,7 +26,7 @@ pub(crate) struct Vectors<'a> {
 
 /// What one position of the cache holds; equal entries have equal keys and values.
 #[derive(Clone, Copy, PartialEq)]
-enum Entry {
+pub(super) enum Entry {
     Token(i32),
     Image { id: u64, row: u32 },
     Region { id: u64, fractions: [f32; 4] },
@@ -34,8 +34,8 @@ enum Entry {
 
 /// A context with a record of its contents.
 pub(crate) struct Session {
-    ctx: Context,
-    batch: Batch,
+    pub(super) ctx: Context,
+    pub(super) batch: Batch,
     n_embd: usize,
     cached: Vec<Entry>,
     logits_at: usize,
@@ -51,6 +51,11 @@ impl Session {
     /// Positions that the cache can hold.
     pub(crate) fn n_ctx(&self) -> usize {
         self.ctx.n_ctx()
+    }
+
+    /// Questions that can be answered at once.
+    pub(crate) fn n_parallel(&self) -> usize {
+        self.ctx.n_outputs().min(self.ctx.n_seq_max() - 1).max(1)
     }
 
     /// Positions in the cache.
@@ -102,7 +107,7 @@ impl Session {
         self.truncate(0);
     }
 
-    fn truncate(&mut self, len: usize) {
+    pub(super) fn truncate(&mut self, len: usize) {
         self.ctx.truncate(SEQ, len);
         self.cached.truncate(len);
     }
@@ -114,18 +119,27 @@ impl Session {
         let mut pos = start;
         while pos < slots.len() && !self.batch.is_full() {
             let last = pos + 1 == slots.len();
-            self.logits_at = match slots[pos] {
-                Slot::Token(id) => self.batch.add_token(id, pos, SEQ, last)?,
-                Slot::Image(row) => {
-                    self.batch.add_embd(vector(v.image, row, self.n_embd)?, pos, SEQ, last)?
-                }
-                Slot::Region(i) => {
-                    self.batch.add_embd(vector(v.regions, i, self.n_embd)?, pos, SEQ, last)?
-                }
-            };
+            self.logits_at = self.add(slots[pos], v, pos, SEQ, last)?;
             pos += 1;
         }
         self.decode_batch(&entries[start..pos])
+    }
+
+    /// Adds a slot to the batch; returns its index there.
+    pub(super) fn add(
+        &mut self,
+        slot: Slot,
+        v: &Vectors,
+        pos: usize,
+        seq: i32,
+        logits: bool,
+    ) -> Result<usize> {
+        let row = match slot {
+            Slot::Token(id) => return Ok(self.batch.add_token(id, pos, seq, logits)?),
+            Slot::Image(row) => vector(v.image, row, self.n_embd)?,
+            Slot::Region(i) => vector(v.regions, i, self.n_embd)?,
+        };
+        Ok(self.batch.add_embd(row, pos, seq, logits)?)
     }
 
     fn decode_batch(&mut self, entries: &[Entry]) -> Result<()> {
@@ -139,7 +153,7 @@ impl Session {
     }
 }
 
-fn entries(slots: &[Slot], v: &Vectors) -> Result<Vec<Entry>> {
+pub(super) fn entries(slots: &[Slot], v: &Vectors) -> Result<Vec<Entry>> {
     let entry = |slot: &Slot| match *slot {
         Slot::Token(id) => Ok(Entry::Token(id)),
         Slot::Image(row) => Ok(Entry::Image { id: v.image_id, row }),

@@ -56,7 +56,8 @@ fn main() -> Result<()> {
     let backend = LlamaBackend::init()?;
     let model = LlamaModel::load_from_file(&backend, &args.model, &LlamaModelParams::default())
         .with_context(|| args.model.clone())?;
-    let params = LlamaContextParams::default().with_n_ctx(NonZeroU32::new(N_CTX)).with_n_batch(N_CTX);
+    let params =
+        LlamaContextParams::default().with_n_ctx(NonZeroU32::new(N_CTX)).with_n_batch(N_CTX);
     let params = params.with_n_threads(args.threads).with_n_threads_batch(args.threads);
     let mut context = model.new_context(&backend, params)?;
     let params = MtmdContextParams {
