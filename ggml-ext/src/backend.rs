@@ -7,6 +7,7 @@ use llama_cpp_2::llama_backend::LlamaBackend;
 use std::ffi::{CStr, c_char};
 use std::fmt;
 use std::ptr::NonNull;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 /// Name of the device that is always there.
@@ -146,6 +147,7 @@ struct Inner {
     running: Mutex<()>,
     /// Scratch space of custom ops that is in use by a graph. Runs are serialised, so graphs share it.
     scratch: Mutex<Vec<Weak<Workspace>>>,
+    scratch_limit: AtomicUsize,
     // Freed after the backend: fields drop in order, and `raw` is freed in `drop` before any field.
     _pool: Option<ThreadPool>,
 }
@@ -207,7 +209,18 @@ impl Backend {
             }
         }
         let (running, scratch) = (Mutex::new(()), Mutex::default());
-        let inner = Inner { raw, device, info, n_threads, cancel, running, scratch, _pool: pool };
+        let scratch_limit = AtomicUsize::new(winograd::Options::default().budget);
+        let inner = Inner {
+            raw,
+            device,
+            info,
+            n_threads,
+            cancel,
+            running,
+            scratch,
+            scratch_limit,
+            _pool: pool,
+        };
         Ok(Backend { inner: Arc::new(inner) })
     }
 
@@ -224,6 +237,15 @@ impl Backend {
     /// Worker threads of a CPU backend.
     pub fn n_threads(&self) -> usize {
         self.inner.n_threads
+    }
+
+    /// Most bytes of scratch space that convolutions made from now on shall take.
+    pub fn limit_scratch(&self, bytes: usize) {
+        self.inner.scratch_limit.store(bytes, Ordering::Relaxed);
+    }
+
+    pub(crate) fn scratch_limit(&self) -> usize {
+        self.inner.scratch_limit.load(Ordering::Relaxed)
     }
 
     /// The token that stops runs on this backend.

@@ -51,6 +51,7 @@ pub struct Builder<'g> {
     pub(crate) rois: RefCell<Vec<StableBox<RoiState>>>,
     pub(crate) ops: RefCell<Vec<Arc<dyn CustomOp>>>,
     n_unnamed: Cell<usize>,
+    room: Cell<Option<NonNull<sys::ggml_tensor>>>,
     brand: Brand<'g>,
 }
 
@@ -67,6 +68,37 @@ impl<'g> Builder<'g> {
         let raw = set.raw(name)?;
         self.use_set(set, false);
         Some(Tensor::new(raw))
+    }
+
+    /// Lends the graph a tensor that it may write anything into while it runs: what [`Builder::conv_3x3`] makes
+    /// of maps of the same size is kept there instead of in memory of the graph's own. `None` if there is no such
+    /// tensor, or it cannot be written.
+    ///
+    /// The maps of one convolution are lost with the next, so nothing else may be made of them after that.
+    pub fn lend(&self, set: &Arc<TensorSet>, name: &str) -> Option<()> {
+        let room = set.raw(name).filter(|_| !set.is_mapped())?;
+        self.use_set(set, true);
+        self.room.set(Some(room));
+        Some(())
+    }
+
+    /// Puts a fresh node into the lent tensor if it is of the same size and does not read it.
+    pub(crate) fn put_into_room(&self, node: Tensor<'g>) {
+        let (Some(room), node) = (self.room.get(), node.as_ptr()) else {
+            return;
+        };
+        // SAFETY: both tensors are alive for 'g, as are the node's sources. The lent tensor is allocated on the graph's
+        // backend and holds as many bytes as the node needs, as checked; that the node's memory is set
+        // tells the allocator to leave it alone.
+        unsafe {
+            let room = room.as_ptr();
+            let reads = (&(*node).src).iter().any(|&src| {
+                !src.is_null() && ((*src).data == (*room).data || (*src).view_src == room)
+            });
+            if !reads && sys::ggml_nbytes(room) == sys::ggml_nbytes(node) {
+                ((*node).data, (*node).buffer) = ((*room).data, (*room).buffer);
+            }
+        }
     }
 
     fn use_set(&self, set: &Arc<TensorSet>, written: bool) {
@@ -207,6 +239,7 @@ impl Graph {
             rois: RefCell::default(),
             ops: RefCell::default(),
             n_unnamed: Cell::new(0),
+            room: Cell::new(None),
             brand: PhantomData,
         };
         let handles = build(&builder)?;

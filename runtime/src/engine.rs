@@ -56,6 +56,8 @@ pub struct EngineOptions {
     /// Copy the language model's weights into llama.cpp's layouts for the CPU's kernels: faster
     /// tokens on some processors, but opening reads the whole file and takes its size in memory.
     pub repack: bool,
+    /// Less memory for the image side, and more time: a third of the scratch space, a few regions at a time.
+    pub low_memory: bool,
     /// Device of the image side, as [`crate::devices`] names it; `None` takes the first GPU, or
     /// the CPU where there is none.
     pub device: Option<String>,
@@ -81,6 +83,7 @@ impl EngineOptions {
             mmap: true,
             mlock: false,
             repack: false,
+            low_memory: false,
             device: None,
             preprocess: PreprocessMode::default(),
             boxes: BoxPolicy::default(),
@@ -264,6 +267,11 @@ impl Engine {
         Conversation::new(image, Dialogue::new(self.pipeline.vocabulary().special()))
     }
 
+    /// Forgets what is kept of images and texts, so that the next question begins from nothing.
+    pub fn forget(&mut self) {
+        self.pipeline.forget();
+    }
+
     /// What is known of the model.
     pub fn info(&self) -> &ModelInfo {
         &self.info
@@ -408,7 +416,8 @@ fn open_image_side(
             std: vision.image_std,
             mode: options.preprocess,
         };
-        let side = ImageSide::new(&backend, &mmproj, preprocess, options.trace)?;
+        let side =
+            ImageSide::new(&backend, &mmproj, preprocess, options.trace, options.low_memory)?;
         Ok((backend, mmproj, side))
     };
     if let Some(device) = &options.device {

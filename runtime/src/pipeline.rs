@@ -33,11 +33,15 @@ impl ImageSide {
         mmproj: &MmprojFile,
         preprocess: PreprocessOptions,
         tracing: bool,
+        low_memory: bool,
     ) -> Result<ImageSide> {
+        if low_memory {
+            backend.limit_scratch(LOW_SCRATCH);
+        }
         let (hp, weights) = (&mmproj.hparams, &mmproj.weights);
         let vision = Vision::new(backend, hp, weights)?;
         let pyramid = PyramidStage::new(backend, hp, weights, vision.levels(), tracing)?;
-        let region = RegionStage::new(backend, hp, weights, pyramid.levels(), tracing);
+        let region = RegionStage::new(backend, hp, weights, pyramid.levels(), tracing, low_memory);
         Ok(ImageSide { preprocess, vision, pyramid, region })
     }
 }
@@ -54,6 +58,8 @@ pub(crate) struct Pipeline {
     trace: Option<Trace>,
 }
 
+/// Bytes of the convolutions' scratch space where memory is short.
+pub(crate) const LOW_SCRATCH: usize = 36_000_000;
 /// Images whose vectors are kept.
 const MAX_IMAGES: usize = 4;
 /// Region vectors that are kept of an image; those of the question at hand always are.
@@ -370,6 +376,13 @@ impl Pipeline {
     /// Inner values of the last run; `None` unless the pipeline was made for tracing.
     pub(crate) fn trace(&self) -> Option<&Trace> {
         self.trace.as_ref()
+    }
+
+    /// Forgets all images and empties the cache.
+    pub(crate) fn forget(&mut self) {
+        self.encoded.clear();
+        self.live = None;
+        self.session.clear();
     }
 
     /// Questions that can be answered at once.

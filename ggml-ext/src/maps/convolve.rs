@@ -45,7 +45,8 @@ impl<'g> Builder<'g> {
         if !is_kernel(kernel) || [kw, kh] != [3, 3] || c_in % 4 != 0 || c_out % 4 != 0 {
             return Ok(None);
         }
-        let options = Options { n_threads: self.backend.n_threads(), ..Options::default() };
+        let (n_threads, budget) = (self.backend.n_threads(), self.backend.scratch_limit());
+        let options = Options { n_threads, budget, ..Options::default() };
         let failed = |e: winograd::Error| Error::Create { action: format!("convolve: {e}") };
         let conv = Conv::new(sides, [c_in, c_out], options).map_err(failed)?;
         let workspace = self.backend.scratch(&conv).map_err(failed)?;
@@ -53,6 +54,7 @@ impl<'g> Builder<'g> {
         let ne = [c_out, conv.n_pixels()];
         let op = Arc::new(Winograd { conv, workspace, moments: moments.clone() });
         let values = self.custom(&ne, &[maps, kernel], op, "conv_3x3");
+        self.put_into_room(values);
         Ok(Some(Convolved { values, moments }))
     }
 }

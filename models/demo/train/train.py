@@ -42,7 +42,7 @@ class Stage:
 
 
 STAGES = {"coarse": Stage(None, 6000, 16, 0, 1e-3, 1.0), "symbols": Stage("coarse", 1500, 6, 0, 4e-4, 1.0),
-          "regions": Stage("symbols", 150, 4, 8, 2e-4, 0.5), "all": Stage("regions", 1700, 6, 5, 3e-4, 1.0)}
+          "regions": Stage("symbols", 150, 4, 8, 2e-4, 0.5), "all": Stage("regions", 1200, 6, 5, 1.5e-4, 1.0)}
 LR_LANGUAGE = 5e-4
 SHORT = {"category": 0, "colour": 2, "position": 1, "size": 1}
 EVERY = {"category": 1.5, "colour": 1, "position": 0.7, "size": 0.5, "caption": 1.5, "captions": 1, "relation": 3,

@@ -34,7 +34,9 @@ pub(super) fn measure(bench: &mut Bench<'_>, mmproj: &MmprojFile) -> Result<()> 
         bench
             .time(&format!("roi_align x{n}"), costs::roi_align(&hp.region, n), || pooling.run())?;
     }
-    let mut region = RegionStage::new(&bench.backend, hp, weights, stage.levels(), false);
+    let low_memory = bench.options.low_memory;
+    let mut region =
+        RegionStage::new(&bench.backend, hp, weights, stage.levels(), false, low_memory);
     for &n in &bench.options.regions {
         let boxes: Vec<RoiBox> = (0..n).map(some_box).collect();
         let cost = costs::region(&hp.region, n, bytes.region);

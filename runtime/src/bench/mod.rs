@@ -34,6 +34,8 @@ pub struct BenchOptions {
     pub regions: Vec<usize>,
     /// Positions of the prompt, and tokens that are then generated.
     pub tokens: [usize; 2],
+    /// As [`crate::EngineOptions::low_memory`].
+    pub low_memory: bool,
 }
 
 /// Whose stages are measured.
@@ -139,6 +141,9 @@ pub fn bench(
         // Before there is a pool of threads that wait for work by spinning.
         let in_registers = ggml_ext::peak::gflops(n_threads);
         let backend = Backend::open(CPU, n_threads, cancel.clone())?;
+        if options.low_memory {
+            backend.limit_scratch(crate::pipeline::LOW_SCRATCH);
+        }
         let peaks = peaks::measure(&backend, in_registers)?;
         let mut bench =
             Bench { options, backend, peaks, n_threads, rows: Vec::new(), on_row: &mut on_row };
@@ -233,6 +238,7 @@ mod tests {
             runs: 1,
             regions: vec![1, 3],
             tokens: [8, 2],
+            low_memory: true,
         }
     }
 

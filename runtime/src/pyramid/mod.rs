@@ -68,6 +68,10 @@ impl PyramidStage {
         let (mut graph, (coords, taps)) = Graph::build("pyramid", backend, max_nodes, |g| {
             let w = Weights::new(g, weights);
             let mut taps = Taps::default();
+            if !tracing {
+                // Its place is free until the result is stored; a trace reads maps of every step.
+                let _ = g.lend(&levels, NAME);
+            }
             let grid = hp.vision.grid() as usize;
             let (coords, coords_input) = g.persistent_input("coords", &[2, grid * grid]);
             let tapped = Weights::new(g, states);

@@ -14,8 +14,11 @@ use ggml_ext::weights::TensorSet;
 use gpt4roi_models::hparams::MmprojHparams;
 use std::sync::Arc;
 
-/// Regions that one graph run handles; more go in several runs, so that memory stays bounded.
-const MAX_PER_RUN: usize = 64;
+/// Regions that one graph run handles; more go in several runs, so that memory stays bounded: 4.4 MB a region at
+/// the published sizes, beside 215 MB of pyramid and convolutions.
+const MAX_PER_RUN: usize = 22;
+/// The same where memory is short.
+const FEW_PER_RUN: usize = 4;
 /// Graphs kept, one for each number of regions asked for lately.
 const MAX_GRAPHS: usize = 4;
 
@@ -34,6 +37,7 @@ pub(crate) struct RegionStage {
     weights: Arc<TensorSet>,
     pyramid: Arc<TensorSet>,
     tracing: bool,
+    max_per_run: usize,
     /// Last used last.
     graphs: Vec<RegionGraph>,
 }
@@ -57,6 +61,7 @@ impl RegionStage {
         weights: &Arc<TensorSet>,
         pyramid: &Arc<TensorSet>,
         tracing: bool,
+        low_memory: bool,
     ) -> RegionStage {
         RegionStage {
             backend: backend.clone(),
@@ -64,6 +69,7 @@ impl RegionStage {
             weights: weights.clone(),
             pyramid: pyramid.clone(),
             tracing,
+            max_per_run: if low_memory { FEW_PER_RUN } else { MAX_PER_RUN },
             graphs: Vec::new(),
         }
     }
@@ -79,7 +85,9 @@ impl RegionStage {
         assert!(Arc::ptr_eq(&pyramid.levels, &self.pyramid), "maps of another pyramid stage");
         let mut tokens = RegionTokens::default();
         let mut embeds = Vec::new();
-        for (i, chunk) in boxes.chunks(MAX_PER_RUN).enumerate() {
+        let n_runs = boxes.len().div_ceil(self.max_per_run).max(1);
+        let per_run = boxes.len().div_ceil(n_runs).max(1);
+        for (i, chunk) in boxes.chunks(per_run).enumerate() {
             let graph = self.graph_for(chunk.len())?;
             graph.run(chunk, &mut embeds)?;
             tokens.embeds.extend_from_slice(&embeds);

@@ -107,6 +107,9 @@ macro_rules! asking_command {
             /// processors, slower start, no sharing of memory with the file
             #[argh(switch)]
             pub(crate) repack: bool,
+            /// less memory for the image side, and more time for it
+            #[argh(switch)]
+            pub(crate) low_memory: bool,
             /// device of the image side (default: the first GPU, else the CPU)
             #[argh(option)]
             pub(crate) device: Option<String>,
@@ -126,6 +129,7 @@ macro_rules! asking_command {
                     mmap: !self.no_mmap,
                     mlock: self.mlock,
                     repack: self.repack,
+                    low_memory: self.low_memory,
                     device: self.device.clone(),
                     preprocess: match self.training_preprocess {
                         true => PreprocessMode::Training,

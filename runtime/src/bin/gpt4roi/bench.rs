@@ -53,6 +53,9 @@ pub(crate) struct Bench {
     /// tokens to generate (default 32)
     #[argh(option, default = "32", arg_name = "n")]
     generate: usize,
+    /// less memory for the image side, as `ask --low-memory`
+    #[argh(switch)]
+    low_memory: bool,
     /// report of an earlier run (--json) to compare with
     #[argh(option, arg_name = "file")]
     compare: Option<PathBuf>,
@@ -91,6 +94,7 @@ impl Bench {
             runs: self.runs,
             regions: self.regions.clone().unwrap_or_else(|| vec![1, 32]),
             tokens: [self.prompt, self.generate],
+            low_memory: self.low_memory,
         })
     }
 }
