@@ -8,6 +8,7 @@ mod costs;
 mod image;
 mod language;
 mod peaks;
+mod picture;
 mod synthetic;
 
 use crate::error::{Error, Result};
@@ -149,6 +150,7 @@ pub fn bench(
             Bench { options, backend, peaks, n_threads, rows: Vec::new(), on_row: &mut on_row };
         if let Some(path) = &files.mmproj {
             let mmproj = open_mmproj(path, &bench.backend, Residence::Mapped)?;
+            picture::measure(&mut bench, &mmproj)?;
             image::measure(&mut bench, &mmproj)?;
         }
         if let Some(path) = &files.model {
@@ -248,6 +250,8 @@ mod tests {
         let report = bench(&tiny(), &CancelToken::new(), |_, _| heard += 1).expect("a report");
         let names: Vec<_> = report.threads[1].rows.iter().map(|r| r.name.as_str()).collect();
         let wanted = [
+            "decode 12 MP JPEG",
+            "preprocess 12 MP",
             "vision",
             "pyramid",
             "roi_align x1",
@@ -260,10 +264,10 @@ mod tests {
             "decode, bare llama.cpp",
         ];
         assert_eq!(names, wanted);
-        assert_eq!(heard, 20);
+        assert_eq!(heard, 24);
         for row in report.threads.iter().flat_map(|t| &t.rows) {
             assert!(
-                row.ms.median > 0.0 && row.gflop > 0.0 && row.gflop_done <= row.gflop,
+                row.ms.median > 0.0 && row.gbytes > 0.0 && row.gflop_done <= row.gflop,
                 "{row:?}"
             );
         }
