@@ -232,6 +232,12 @@ fn a_stop_keeps_what_is_done() {
 }
 
 #[test]
+fn little_memory_changes_no_answer() {
+    let requests = requests(9);
+    assert_same(&at_once(&mut open(|o| o.low_memory = true), &requests), &one_by_one(&requests));
+}
+
+#[test]
 fn senseless_numbers_of_questions_are_refused() {
     for n in [0, 256] {
         let options = EngineOptions { n_parallel: n, ..options() };

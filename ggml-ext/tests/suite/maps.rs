@@ -43,11 +43,17 @@ impl Pyramid {
         [grids, 9 * self.c * self.c, self.c, self.c]
     }
 
-    /// All values after two convolutions.
-    fn run(&self, plainly: bool) -> Vec<f32> {
-        let n: usize = self.sizes().iter().sum();
-        let (mut graph, (input, outputs)) = Graph::build("maps", &cpu(), 512, |g| {
+    /// All values after three convolutions, with or without room for their results that is lent.
+    fn run(&self, plainly: bool, lend: bool) -> Vec<f32> {
+        let (n, backend) = (self.sizes().iter().sum(), cpu());
+        let specs = stored_shapes(&backend, "room", &self.sides, self.c);
+        let specs: Vec<_> = specs.iter().map(|(n, ne)| (n.as_str(), DType::F32, &ne[..])).collect();
+        let room = Arc::new(TensorSet::allocate(&backend, &specs).expect("memory"));
+        let (mut graph, (input, outputs)) = Graph::build("maps", &backend, 512, |g| {
             let (all, input) = g.input("all", &[n]);
+            if lend {
+                assert_eq!(g.lend(&room, "room").is_some(), specs.len() == 1);
+            }
             let maps = self.build(g, all, plainly)?;
             let outputs: Vec<_> = g.to_planes(&maps).iter().map(|&m| g.output(m, "y")).collect();
             Ok::<_, Error>((input, outputs))
@@ -85,11 +91,15 @@ impl Pyramid {
             maps = way(g.conv_3x3(&maps, kernel)?);
             maps = way(g.group_norm_relu(&maps, norm));
         }
-        Ok(maps)
+        // One convolution reads what another made.
+        maps = way(g.conv_3x3(&maps, kernel)?);
+        maps = way(g.conv_3x3(&maps, kernel)?);
+        Ok(way(g.group_norm_relu(&maps, norm)))
     }
 
     fn check(&self) {
-        let (got, expected) = (self.run(false), self.run(true));
+        let (got, expected) = (self.run(false, false), self.run(true, false));
+        assert_eq!(self.run(false, true), got, "with room that is lent");
         let error = numeric::nmse(&got, &expected);
         assert!(error < NMSE, "{:?}, {} channels: {error:e}", self.sides, self.c);
         let positive = got.iter().filter(|v| **v > 0.0).count();
