@@ -3,7 +3,7 @@
 use gpt4roi_tests::pictures::png;
 use gpt4roi_tests::programs::{Run, run, start};
 use gpt4roi_tests::small::Small;
-use gpt4roi_tests::{Pair, scratch};
+use gpt4roi_tests::{Pair, scratch, workspace};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::PathBuf;
@@ -260,6 +260,36 @@ fn shards_and_batches_change_nothing() {
     let coco: Value = serde_json::from_str(&desk.read("merged")).expect("a list");
     let first = json!({ "image_id": 1000, "id": 1, "caption": whole[0]["answer"] });
     assert_eq!(coco[0], first);
+}
+
+#[test]
+fn the_examples_use_options_that_there_are() {
+    let help = run("gpt4roi", &["caption", "--help"]).exits(0).out;
+    let folder = workspace().join("examples/batch");
+    for name in ["job.yaml", "array.sh"] {
+        let text = fs::read_to_string(folder.join(name)).expect("an example");
+        let command = text.split("exec gpt4roi caption").nth(1).expect("a command");
+        let command = command.split("resources:").next().unwrap_or(command);
+        let options: Vec<&str> =
+            command.split_whitespace().filter(|w| w.starts_with("--")).collect();
+        assert!(options.len() > 5, "{name}: {options:?}");
+        for option in options {
+            assert!(help.contains(&format!(" {option} ")), "{name}: {option}");
+        }
+    }
+    let checked = std::process::Command::new("sh").arg("-n").arg(folder.join("array.sh")).status();
+    assert!(checked.is_ok_and(|s| s.success()));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_reader_that_leaves_ends_the_run_quietly() {
+    let desk = Desk::new(9);
+    let mut child = start("gpt4roi", &desk.args(&["--input", &desk.path("set.json")]));
+    drop(child.stdout.take());
+    let run: Run = child.wait_with_output().expect("an end").into();
+    let run = run.exits(0);
+    assert!(!run.err.contains("cannot write"), "{run:?}");
 }
 
 /// A stream of numbers for delays.

@@ -68,8 +68,8 @@ pub struct Captioned<'a> {
     pub index: usize,
     /// What it is called there.
     pub name: &'a str,
-    /// The image.
-    pub pixels: &'a RgbImage8,
+    /// The image; absent if it cannot be read.
+    pub pixels: Option<&'a RgbImage8>,
     /// The lines about it.
     pub records: &'a [Record],
 }
@@ -82,7 +82,7 @@ pub trait Observer {
     fn answered(&mut self, _image: &str, _answer: &Answer) {}
     /// Something failed and is left out.
     fn problem(&mut self, _problem: &Problem) {}
-    /// An image has all its answers, and is written next.
+    /// An image has all its lines, and is written next.
     ///
     /// # Errors
     /// Any; it ends the run, and the image counts as not done.
@@ -186,24 +186,32 @@ impl<'a, A: Answerer + ?Sized> Captioner<'a, A> {
     }
 
     fn entry(&mut self, index: usize, entry: &Entry) -> Result<()> {
-        let name = &entry.name;
-        let records = match (entry.regions.as_slice(), load_image(&entry.image)) {
-            ([], _) => Vec::new(),
-            (_, Err(e)) => {
-                let error = e.to_string();
-                self.problem(Some(name), None, &error)?;
-                vec![Record::broken(Some(name), error)]
-            }
-            (_, Ok(pixels)) => {
-                let records = self.image(entry, &pixels)?;
-                let captioned = Captioned { index, name, pixels: &pixels, records: &records };
-                self.observer.captioned(&captioned)?;
-                records
-            }
+        let records = match entry.regions.is_empty() {
+            true => Vec::new(),
+            false => self.records(index, entry)?,
         };
-        let (image, image_id) = (Some(name.clone()), entry.image_id.clone());
+        let (image, image_id) = (Some(entry.name.clone()), entry.image_id.clone());
         let mark = Mark { index, image, image_id, lines: records.len() };
         Ok(self.sink.put(mark, &records)?)
+    }
+
+    /// The lines about an image that has regions.
+    fn records(&mut self, index: usize, entry: &Entry) -> Result<Vec<Record>> {
+        let name = &entry.name;
+        let (pixels, records) = match load_image(&entry.image) {
+            Ok(pixels) => {
+                let records = self.image(entry, &pixels)?;
+                (Some(pixels), records)
+            }
+            Err(e) => {
+                let error = e.to_string();
+                self.problem(Some(name), None, &error)?;
+                (None, vec![Record::broken(Some(name), error)])
+            }
+        };
+        let captioned = Captioned { index, name, pixels: pixels.as_ref(), records: &records };
+        self.observer.captioned(&captioned)?;
+        Ok(records)
     }
 
     /// Asks everything about an image at once.

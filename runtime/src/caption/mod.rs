@@ -70,7 +70,7 @@ pub use seed::answer_seed;
 pub use shard::Shard;
 #[cfg(feature = "annotate")]
 pub use sheet::{sheet_name, write_sheet};
-pub use sidecar::Sidecar;
+pub use sidecar::{ImageLines, Sidecar};
 pub use sink::{Lines, Sink};
 pub use target::Target;
 pub use task::Task;

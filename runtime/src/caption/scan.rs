@@ -21,7 +21,7 @@ pub(super) struct Scan {
 pub(super) fn scan(file: &File, path: &Path) -> Result<Scan, Error> {
     let mut lines = Lines::new(file, path)?;
     let mut scan = Scan::default();
-    let Some(first) = lines.next()? else { return Ok(scan) };
+    let Some(first) = lines.next_line()? else { return Ok(scan) };
     let meta: Meta = serde_json::from_slice(first)
         .map_err(|e| lines.damaged(format!("not a journal of captions ({e})")))?;
     (scan.meta, scan.n_bytes) = (Some(meta), lines.n_bytes);
@@ -47,7 +47,7 @@ pub struct Blocks<'a>(Lines<'a>);
 impl Blocks<'_> {
     pub(super) fn new<'a>(file: &'a File, path: &Path) -> Result<Blocks<'a>, Error> {
         let mut lines = Lines::new(file, path)?;
-        lines.next()?;
+        lines.next_line()?;
         Ok(Blocks(lines))
     }
 }
@@ -79,7 +79,7 @@ impl<'a> Lines<'a> {
     }
 
     /// The next line without its end; `None` where the file ends, within a line or not.
-    fn next(&mut self) -> Result<Option<&[u8]>, Error> {
+    fn next_line(&mut self) -> Result<Option<&[u8]>, Error> {
         self.line.clear();
         let read = self.reader.read_until(b'\n', &mut self.line);
         read.map_err(Error::read(&self.path))?;
@@ -96,7 +96,7 @@ impl<'a> Lines<'a> {
     fn block(&mut self, mut each: impl FnMut(&[u8])) -> Result<Option<Mark>, Error> {
         let mut n = 0;
         loop {
-            let Some(line) = self.next()? else { return Ok(None) };
+            let Some(line) = self.next_line()? else { return Ok(None) };
             match Mark::parse(line) {
                 None => each(line),
                 Some(Ok(mark)) if mark.lines == n => return Ok(Some(mark)),

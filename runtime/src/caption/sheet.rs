@@ -7,7 +7,8 @@ use crate::PixelBox;
 use crate::annotate::{self, Note, Region, Sheet, Style};
 
 /// Most characters of an image's name that go into a file's name.
-const MAX_NAME: usize = 100;
+/// They take up to four bytes each, and file systems have room for 255.
+const MAX_NAME: usize = 50;
 
 /// The name of an image's picture: its number in the data set, and as much of its name as can be in
 /// the name of a file. No two images have the same, and none is outside its folder.
@@ -21,16 +22,19 @@ pub fn sheet_name(index: usize, image: &str) -> String {
 
 /// Draws the image with numbered boxes and what was said about them, into `folder`.
 ///
+/// Gives the picture's path; none for an image that cannot be read.
+///
 /// # Errors
 /// [`Error::Picture`].
-pub fn write_sheet(folder: &Path, image: &Captioned) -> Result<PathBuf, Error> {
+pub fn write_sheet(folder: &Path, image: &Captioned) -> Result<Option<PathBuf>, Error> {
+    let Some(pixels) = image.pixels else { return Ok(None) };
     let path = folder.join(sheet_name(image.index, image.name));
     let (regions, notes) = contents(image.records);
-    let sheet = Sheet { image: image.pixels, regions: &regions, notes: &notes, footer: image.name };
+    let sheet = Sheet { image: pixels, regions: &regions, notes: &notes, footer: image.name };
     let drawn = annotate::draw(&sheet, &Style::default());
     let written = drawn.and_then(|picture| annotate::write_png(&path, &picture));
     let failed = |e: annotate::Error| Error::Picture { path: path.clone(), reason: e.to_string() };
-    written.map_err(failed).map(|()| path.clone())
+    written.map_err(failed).map(|()| Some(path.clone()))
 }
 
 fn contents(records: &[Record]) -> (Vec<Region>, Vec<Note>) {

@@ -50,7 +50,7 @@ fn what_is_broken_is_recorded_and_left_out() {
     let summary = *captioner.summary();
     assert_eq!((summary.images, summary.answers, summary.errors), (6, 4, 4));
     assert_eq!(heard.n_answers, 4);
-    assert_eq!(heard.captioned, ["1.png", "2.png", "4.png"]);
+    assert_eq!(heard.captioned, ["1.png", "2.png", "bad.png", "4.png"]);
     let expected = [
         ("bad.png: ", "not an image"),
         ("4.png, region 1: ", "wholly outside"),

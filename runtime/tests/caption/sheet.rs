@@ -28,8 +28,11 @@ fn a_picture_has_boxes_and_captions() {
     desk.run(&mut Fake::default(), &Run::new("out.jsonl", desk.entries(3))).unwrap();
     let records = records(&desk.at("out.jsonl"));
     let image = load_image(&desk.at("2.png")).unwrap();
-    let captioned = Captioned { index: 2, name: "2.png", pixels: &image, records: &records[1..] };
-    let path = write_sheet(&desk.at(""), &captioned).unwrap();
+    let captioned =
+        Captioned { index: 2, name: "2.png", pixels: Some(&image), records: &records[1..] };
+    let path = write_sheet(&desk.at(""), &captioned).unwrap().unwrap();
     let picture = load_image(&path).unwrap();
+    let unread = Captioned { pixels: None, ..captioned };
+    assert_eq!(write_sheet(&desk.at(""), &unread).unwrap(), None);
     assert!(picture.width() > image.width() && picture.data().iter().any(|v| *v > 200));
 }

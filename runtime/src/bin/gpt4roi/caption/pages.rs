@@ -65,10 +65,7 @@ pub(crate) fn from_journal(path: &Path, args: &Caption, journal: &Journal) -> an
 }
 
 fn add(page: &mut PageFile, entry: Option<&Entry>, records: &[Record]) -> anyhow::Result<()> {
-    if records.is_empty() {
-        return Ok(());
-    }
-    let pixels = entry.and_then(|e| load_image(&e.image).ok());
-    let name = entry.map_or("", |e| e.name.as_str());
-    Ok(page.image(name, pixels.as_ref(), records).map_err(gpt4roi::Error::from)?)
+    let Some(entry) = entry.filter(|_| !records.is_empty()) else { return Ok(()) };
+    let pixels = load_image(&entry.image).ok();
+    Ok(page.image(&entry.name, pixels.as_ref(), records).map_err(gpt4roi::Error::from)?)
 }

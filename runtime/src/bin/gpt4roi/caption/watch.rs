@@ -67,7 +67,7 @@ impl Observer for Watch {
             self.progress.say(&format!("warning: {e}"));
         }
         match &mut self.page {
-            Some(page) => page.image(image.name, Some(image.pixels), image.records),
+            Some(page) => page.image(image.name, image.pixels, image.records),
             None => Ok(()),
         }
     }
