@@ -1,6 +1,6 @@
 //! The crate's error type.
 
-use crate::{dataset, preprocess, prompt};
+use crate::{caption, dataset, preprocess, prompt};
 use std::path::PathBuf;
 
 /// Why something failed. [`Error::kind`] sorts the reasons into what a caller can do about them.
@@ -16,6 +16,9 @@ pub enum Error {
     /// A set of images with boxes cannot be used.
     #[error(transparent)]
     Dataset(#[from] dataset::Error),
+    /// Captions of a set of images cannot be made or written.
+    #[error(transparent)]
+    Caption(#[from] caption::Error),
     /// A model file cannot be used.
     #[error("{}: {reason}", path.display())]
     ModelFile {
@@ -106,7 +109,8 @@ impl Error {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Error::Preprocess(_) | Error::Prompt(_) | Error::ContextFull { .. } => ErrorKind::Input,
-            Error::Dataset(_) | Error::Option { .. } | Error::Golden { .. } => ErrorKind::Input,
+            Error::Dataset(_) | Error::Caption(_) => ErrorKind::Input,
+            Error::Option { .. } | Error::Golden { .. } => ErrorKind::Input,
             Error::ModelFile { .. } | Error::Mismatch { .. } => ErrorKind::Model,
             Error::Compute(_) => ErrorKind::Resources,
             Error::Shared { kind, .. } => *kind,

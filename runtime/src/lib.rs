@@ -35,6 +35,7 @@
 pub mod annotate;
 mod answer;
 pub mod bench;
+pub mod caption;
 pub mod compare;
 pub mod dataset;
 mod decode;

@@ -109,7 +109,7 @@ pub(crate) enum Progress<'a> {
     /// More text.
     Text(&'a str),
     /// What became of it.
-    Done(Result<Outcome>),
+    Done(Box<Result<Outcome>>),
 }
 
 /// A question of several, whose prompt is known.
@@ -155,7 +155,7 @@ impl Listener for Report<'_> {
         let Asked { i, prompt, .. } = &self.asked[task];
         let (timings, n_reused) = (self.timings, self.n_shared);
         let outcome = |generated| Outcome { generated, prompt: prompt.clone(), n_reused, timings };
-        (self.on_event)(*i, Progress::Done(result.map(outcome)));
+        (self.on_event)(*i, Progress::Done(Box::new(result.map(outcome))));
     }
 
     fn step<R>(&mut self, step: Step, run: impl FnOnce() -> R) -> R {
@@ -213,7 +213,7 @@ impl Pipeline {
         for (i, (dialogue, generation)) in questions.iter().enumerate() {
             match timings.time(Stage::Prompt, || self.prompt(dialogue)) {
                 Ok(prompt) => prompts.push(Asked { i, dialogue, generation, prompt }),
-                Err(e) => on_event(i, Progress::Done(Err(e))),
+                Err(e) => on_event(i, Progress::Done(Box::new(Err(e)))),
             }
         }
         let mut report = Report {

@@ -138,6 +138,7 @@ impl Source for Coco {
         Some(self.regions(index).map(|regions| Entry {
             image: folder::find_image(&self.folders, &image.file_name),
             name: image.file_name,
+            image_id: Some(image.id.to_string()),
             regions,
         }))
     }

@@ -187,6 +187,6 @@ impl Csv {
     }
 
     fn entry(&self, (name, regions): (String, Regions)) -> Entry {
-        Entry { image: self.folder.join(&name), name, regions: regions.into_list() }
+        Entry::new(self.folder.join(&name), name, regions.into_list())
     }
 }

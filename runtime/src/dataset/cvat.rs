@@ -42,7 +42,7 @@ impl Source for Cvat {
     fn next_entry(&mut self, _: &mut Warnings) -> Option<Result<Entry, Error>> {
         Some(self.read.next()?.map(|(name, regions)| {
             let image = folder::find_image(&self.folders, &name);
-            Entry { image, name, regions }
+            Entry::new(image, name, regions)
         }))
     }
 }

@@ -15,8 +15,17 @@ pub struct Entry {
     pub image: PathBuf,
     /// The image as the file calls it; in a folder, its path from there.
     pub name: String,
+    /// Its id, where the file has one that is not its name.
+    pub image_id: Option<String>,
     /// Its regions in the order of the file; there may be none.
     pub regions: Vec<Region>,
+}
+
+impl Entry {
+    /// An image without an id.
+    pub(super) fn new(image: PathBuf, name: String, regions: Vec<Region>) -> Self {
+        Self { image, name, image_id: None, regions }
+    }
 }
 
 /// A box of an image and what the data set says about it.

@@ -96,7 +96,7 @@ fn entry(line: &[u8], folder: &Path) -> Result<Entry, String> {
         added.map_err(|reason| format!("field `regions[{index}]`: {reason}"))?;
     }
     let image = folder.join(&line.image);
-    Ok(Entry { image, name: line.image, regions: regions.into_list() })
+    Ok(Entry::new(image, line.image, regions.into_list()))
 }
 
 fn region(

@@ -46,7 +46,7 @@ fn read(path: &Path, images: Option<&Path>, warnings: &mut Warnings) -> Result<E
     }
     let folder = images.unwrap_or_else(|| folder::of(path)).to_path_buf();
     let image = folder::find_image(&[folder], &file.image_path);
-    Ok(Entry { image, name: file.image_path, regions: regions.into_list() })
+    Ok(Entry::new(image, file.image_path, regions.into_list()))
 }
 
 /// Of shapes that have no box: what to say of them.

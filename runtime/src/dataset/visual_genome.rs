@@ -79,7 +79,8 @@ impl VisualGenome {
         let id = image.id.or(image.image_id);
         let id = id.or_else(|| image.regions.first().and_then(|region| region.image_id.clone()));
         let missing = || (String::new(), "has neither `id` nor `image_id`".into());
-        let name = format!("{}.jpg", id.ok_or_else(missing)?);
+        let id = id.ok_or_else(missing)?.to_string();
+        let name = format!("{id}.jpg");
         let mut regions = Regions::default();
         for (index, phrase) in image.regions.into_iter().enumerate() {
             let added = add_phrase(&mut regions, phrase);
@@ -90,7 +91,7 @@ impl VisualGenome {
             added.map_err(|reason| (format!(".objects[{index}]"), reason))?;
         }
         let image = folder::find_image(&self.folders, &name);
-        Ok(Entry { image, name, regions: regions.into_list() })
+        Ok(Entry { image_id: Some(id), ..Entry::new(image, name, regions.into_list()) })
     }
 }
 

@@ -32,7 +32,7 @@ fn read(path: &Path, images: Option<&Path>, warnings: &mut Warnings) -> Result<E
         None => folders_beside(folder::of(path)),
     };
     let image = folder::find_image(&folders, name);
-    Ok(Entry { image, name: name.into(), regions: regions.into_list() })
+    Ok(Entry::new(image, name.into(), regions.into_list()))
 }
 
 /// Where images of a folder of annotations usually are.

@@ -151,7 +151,7 @@ impl Source for Yolo {
     fn next_entry(&mut self, _: &mut Warnings) -> Option<Result<Entry, Error>> {
         let Pair { image, name, labels } = self.pairs.next()?;
         let regions = labels.map_or(Ok(Vec::new()), |file| self.regions(&file));
-        Some(regions.map(|regions| Entry { image, name, regions }))
+        Some(regions.map(|regions| Entry::new(image, name, regions)))
     }
 }
 

@@ -26,6 +26,12 @@ pub use template::{EMPTY_QUESTION, Role, STOP, SYSTEM, Turn, render};
 pub use tokenize::{TextEncoder, tokenize};
 
 use gpt4roi_models::hparams::SpecialTokens;
+use std::collections::BTreeSet;
+
+/// How many regions a first question names.
+pub(crate) fn n_regions(question: &str) -> usize {
+    regions::rewrite(question, &BTreeSet::new()).regions.len()
+}
 
 /// A prompt, ready for the language model.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! `gpt4roi ask`.
 
-use crate::args::{Ask, Asking};
+use crate::args::Ask;
+use crate::asking::Asking;
 use crate::output::{self, TextPrinter};
 use crate::setup::{self, Interrupt};
 use gpt4roi::{Answer, Event, PixelBox};
@@ -17,7 +18,7 @@ struct Output<'a> {
 pub(crate) fn run(args: &Ask) -> anyhow::Result<u8> {
     setup::logs(args.verbose);
     let options = args.engine_options()?;
-    let image = setup::image(args.image())?;
+    let image = setup::image(&args.image)?;
     let parse = |b: &String| args.pixel_box(b, image.size());
     let boxes = args.boxes.iter().map(parse).collect::<Result<Vec<PixelBox>, _>>()?;
     let mut engine = setup::engine(&options)?;

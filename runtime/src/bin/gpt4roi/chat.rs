@@ -1,6 +1,7 @@
 //! `gpt4roi chat`: one question a line.
 
-use crate::args::{Asking, Chat};
+use crate::args::Chat;
+use crate::asking::Asking;
 use crate::output::{self, TextPrinter};
 use crate::setup::{self, Interrupt, Usage};
 use gpt4roi::{Conversation, Engine, Error, ErrorKind, Event, PixelBox};
@@ -21,7 +22,7 @@ pub(crate) fn run(args: &Chat) -> anyhow::Result<u8> {
         );
     }
     let options = args.engine_options()?;
-    let image = setup::image(args.image())?;
+    let image = setup::image(&args.image)?;
     let mut engine = setup::engine(&options)?;
     let interrupt = Interrupt::listen(engine.cancel_token())?;
     let mut conversation = engine.conversation(image);

@@ -4,12 +4,15 @@
 
 mod args;
 mod ask;
+mod asking;
 mod bench;
+mod caption;
 mod chat;
 mod compare;
 mod demo;
 mod demo_model;
 mod inspect;
+mod merge;
 mod output;
 mod parse;
 mod setup;
@@ -37,6 +40,8 @@ fn main() -> ExitCode {
         Command::Demo(a) => demo::run(a),
         Command::Ask(a) => ask::run(a),
         Command::Chat(a) => chat::run(a),
+        Command::Caption(a) => caption::run(a),
+        Command::Merge(a) => merge::run(a),
         Command::Inspect(a) => inspect::run(a),
         Command::Compare(a) => compare::run(a),
         Command::Bench(a) => bench::run(a),

@@ -1,11 +1,15 @@
 //! Printing.
 
-use gpt4roi::CancelToken;
+use gpt4roi::{CancelToken, Error, caption};
 use std::io::{self, Write};
 
 /// Whether standard output was closed by its reader: nobody wants to hear more.
 pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe)
+    let written = match error.downcast_ref::<Error>() {
+        Some(Error::Caption(caption::Error::Write { reason, .. })) => Some(reason),
+        _ => error.downcast_ref::<io::Error>(),
+    };
+    written.is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe)
 }
 
 /// Prints a value as one line of JSON.

@@ -1,6 +1,6 @@
 //! What can be said to `gpt4roi demo`.
 
-use crate::args::pixel_box;
+use crate::asking::pixel_box;
 use crate::setup::Usage;
 use argh::FromArgs;
 use gpt4roi::{BoxFormat, PixelBox};

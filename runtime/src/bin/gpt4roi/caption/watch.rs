@@ -1,0 +1,89 @@
+//! What happens besides writing lines: progress, pictures, pages, remarks.
+
+use super::Caption;
+use super::pages::PageFile;
+use super::progress::Progress;
+use gpt4roi::Answer;
+use gpt4roi::caption::{Captioned, Error, Observer, Problem, Summary};
+use std::path::PathBuf;
+
+/// Watches a run.
+pub(crate) struct Watch {
+    pub(crate) progress: Progress,
+    annotate: Option<PathBuf>,
+    /// Written on the way where nothing will be left to make it from.
+    page: Option<PageFile>,
+    /// Remarks on requests: how many, and the first one.
+    warnings: (usize, Option<String>),
+}
+
+impl Watch {
+    pub(crate) fn begin(args: &Caption, progress: Progress) -> anyhow::Result<Watch> {
+        if let Some(folder) = &args.annotate {
+            let made = std::fs::create_dir_all(folder);
+            made.map_err(|reason| Error::Write { path: folder.clone(), reason })?;
+        }
+        let page = args.html.as_ref().filter(|_| args.output.is_none());
+        let page = page.map(|path| PageFile::create(path, &args.input)).transpose()?;
+        Ok(Watch { progress, annotate: args.annotate.clone(), page, warnings: (0, None) })
+    }
+
+    /// Says what there is to say at the end.
+    pub(crate) fn summarise(&self, summary: &Summary) {
+        if let (n, Some(first)) = &self.warnings {
+            self.progress.say(&format!("warning: {n} remarks on boxes; the first: {first}"));
+        }
+        self.progress.say(&self.progress.summary(summary));
+    }
+
+    /// Completes the page that was written on the way.
+    pub(crate) fn finish_page(&mut self) -> Result<(), Error> {
+        self.page.take().map_or(Ok(()), PageFile::finish)
+    }
+}
+
+impl Observer for Watch {
+    fn skipped(&mut self) {
+        self.progress.skipped();
+    }
+
+    fn answered(&mut self, image: &str, answer: &Answer) {
+        self.progress.answer(image);
+        for warning in &answer.warnings {
+            self.warnings.0 += 1;
+            self.warnings.1.get_or_insert_with(|| format!("{image}: {warning}"));
+        }
+    }
+
+    fn problem(&mut self, problem: &Problem) {
+        self.progress.say(&problem.to_string());
+    }
+
+    fn captioned(&mut self, image: &Captioned) -> Result<(), Error> {
+        if let Some(folder) = &self.annotate
+            && let Err(e) = draw(folder, image)
+        {
+            // Captions may be too long for a picture; they are in the output all the same.
+            self.progress.say(&format!("warning: {e}"));
+        }
+        match &mut self.page {
+            Some(page) => page.image(image.name, image.pixels, image.records),
+            None => Ok(()),
+        }
+    }
+
+    fn written(&mut self) {
+        self.progress.image();
+    }
+}
+
+#[cfg(feature = "annotate")]
+fn draw(folder: &std::path::Path, image: &Captioned) -> Result<(), Error> {
+    gpt4roi::caption::write_sheet(folder, image).map(drop)
+}
+
+/// Nothing to draw with; the command line has been refused.
+#[cfg(not(feature = "annotate"))]
+fn draw(_: &std::path::Path, _: &Captioned) -> Result<(), Error> {
+    Ok(())
+}
