@@ -3,6 +3,7 @@
 mod many;
 
 use crate::answer::Answer;
+use crate::constraint::Constraint;
 use crate::decode::{Generation, Sampling, Session};
 use crate::error::{Error, Result};
 use crate::files::{LlmFile, MmprojFile, check_llm, open_mmproj};
@@ -127,6 +128,8 @@ pub struct Request {
     pub sampling: Sampling,
     /// Longest answer, in tokens.
     pub max_tokens: usize,
+    /// What the answer must be, if not whatever the model likes to write.
+    pub constraint: Option<Constraint>,
 }
 
 impl Request {
@@ -137,6 +140,7 @@ impl Request {
             boxes: Vec::new(),
             sampling: Sampling::default(),
             max_tokens: 1024,
+            constraint: None,
         }
     }
 
@@ -145,6 +149,11 @@ impl Request {
     pub fn with_box(mut self, b: PixelBox) -> Request {
         self.boxes.push(b);
         self
+    }
+
+    /// How to answer it.
+    fn generation(&self) -> Result<Generation> {
+        Generation::new(self.sampling, self.max_tokens, self.constraint.clone())
     }
 }
 
@@ -281,14 +290,15 @@ impl Engine {
     ///
     /// # Errors
     /// [`Error::Preprocess`] or [`Error::Prompt`] for a box or question that cannot be used,
-    /// [`Error::ContextFull`], [`Error::Cancelled`], [`Error::Compute`].
+    /// [`Error::ContextFull`], [`Error::Cancelled`], [`Error::Compute`]; [`Error::Stuck`] for a constraint that no token of the
+    /// model can go on with.
     pub fn ask(
         &mut self,
         conversation: &mut Conversation,
         request: &Request,
         mut on_event: impl FnMut(Event),
     ) -> Result<Answer> {
-        let generation = Generation::new(request.sampling, request.max_tokens)?;
+        let generation = request.generation()?;
         let (outcome, warnings) = self.run(conversation, request, &generation, |text| {
             on_event(Event::Text(text));
         })?;
@@ -318,6 +328,12 @@ impl Engine {
         mut on_event: impl FnMut(usize, Event),
     ) -> Vec<Result<Answer>> {
         many::answer(self, conversations, requests, &mut on_event)
+    }
+
+    /// A token's text, as it stands within other text; empty for one that is never shown.
+    pub fn token_text(&self, id: i32) -> String {
+        let bytes = self.pipeline.vocabulary().bytes(id).unwrap_or_default();
+        String::from_utf8_lossy(bytes).into_owned()
     }
 
     /// Runs the pipeline on the conversation's next question, which is left unanswered; after an

@@ -1,6 +1,6 @@
 //! The crate's error type.
 
-use crate::{dataset, preprocess, prompt};
+use crate::{constraint, dataset, preprocess, prompt};
 use std::path::PathBuf;
 
 /// Why something failed. [`Error::kind`] sorts the reasons into what a caller can do about them.
@@ -16,6 +16,15 @@ pub enum Error {
     /// A set of images with boxes cannot be used.
     #[error(transparent)]
     Dataset(#[from] dataset::Error),
+    /// A grammar or a JSON schema cannot be used.
+    #[error(transparent)]
+    Constraint(#[from] constraint::Error),
+    /// A constraint leads to where no token of the model can go on.
+    #[error(
+        "the grammar allows no token here: the model cannot spell what must come, or there are too \
+         many ways to read what it wrote"
+    )]
+    Stuck,
     /// A model file cannot be used.
     #[error("{}: {reason}", path.display())]
     ModelFile {
@@ -106,6 +115,7 @@ impl Error {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Error::Preprocess(_) | Error::Prompt(_) | Error::ContextFull { .. } => ErrorKind::Input,
+            Error::Constraint(_) | Error::Stuck => ErrorKind::Input,
             Error::Dataset(_) | Error::Option { .. } | Error::Golden { .. } => ErrorKind::Input,
             Error::ModelFile { .. } | Error::Mismatch { .. } => ErrorKind::Model,
             Error::Compute(_) => ErrorKind::Resources,

@@ -36,6 +36,7 @@ pub mod annotate;
 mod answer;
 pub mod bench;
 pub mod compare;
+pub mod constraint;
 pub mod dataset;
 mod decode;
 mod engine;
@@ -53,6 +54,7 @@ mod vocabulary;
 mod weights;
 
 pub use answer::Answer;
+pub use constraint::Constraint;
 pub use decode::{FinishReason, Sampling};
 pub use engine::{
     Conversation, DEFAULT_CONTEXT, DEFAULT_PARALLEL, Engine, EngineOptions, Event, ModelInfo,

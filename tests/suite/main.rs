@@ -2,9 +2,11 @@
 
 mod accuracy;
 mod cli;
+mod constraint;
 mod conversation;
 mod converter;
 mod demo;
+mod desk;
 mod eval;
 mod goldens;
 #[cfg(feature = "mtmd")]

@@ -1,6 +1,7 @@
 //! Prompt to text: prefill, and token after token until the answer ends; of one question, or of several at once.
 
 mod generate;
+mod guide;
 mod pool;
 mod session;
 

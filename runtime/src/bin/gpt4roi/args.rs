@@ -1,12 +1,14 @@
 //! What can be said on the command line.
 
 use crate::bench::Bench;
+use crate::constraint;
 use crate::demo::Demo;
 use crate::demo_model;
 use argh::FromArgs;
 use gpt4roi::preprocess::parse_values;
 use gpt4roi::{
-    BoxFormat, BoxPolicy, EngineOptions, KvType, PixelBox, PreprocessMode, Request, Sampling,
+    BoxFormat, BoxPolicy, Constraint, EngineOptions, KvType, PixelBox, PreprocessMode, Request,
+    Sampling,
 };
 use std::path::PathBuf;
 
@@ -79,6 +81,12 @@ macro_rules! asking_command {
             /// longest answer in tokens (default 1024)
             #[argh(option, default = "1024")]
             pub(crate) max_tokens: usize,
+            /// let answers be only what this grammar allows, a file in llama.cpp's notation (GBNF)
+            #[argh(option, arg_name = "file")]
+            pub(crate) grammar: Option<PathBuf>,
+            /// let answers be only JSON of this schema, a file
+            #[argh(option, arg_name = "file")]
+            pub(crate) json_schema: Option<PathBuf>,
             /// print one JSON object an answer: text, token counts, stage timings
             #[argh(switch)]
             pub(crate) json: bool,
@@ -145,6 +153,10 @@ macro_rules! asking_command {
                 }
             }
 
+            fn constraint(&self) -> anyhow::Result<Option<Constraint>> {
+                constraint::read(self.grammar.as_deref(), self.json_schema.as_deref())
+            }
+
             fn image(&self) -> &str {
                 &self.image
             }
@@ -167,6 +179,8 @@ pub(crate) trait Asking {
     fn engine_options(&self) -> anyhow::Result<EngineOptions>;
     /// How tokens are chosen.
     fn sampling(&self) -> Sampling;
+    /// What answers are allowed to be.
+    fn constraint(&self) -> anyhow::Result<Option<Constraint>>;
     /// Path of the image, or `-`.
     fn image(&self) -> &str;
     /// A request with the options of the command line.
@@ -191,6 +205,9 @@ asking_command! {
         /// a box, four numbers as in 10,20,110,220; the first is <region1>, and so on
         #[argh(option, long = "box", arg_name = "box")]
         pub(crate) boxes: Vec<String>,
+        /// with --json, list the tokens of the answer and their log-probabilities
+        #[argh(switch)]
+        pub(crate) logprobs: bool,
         /// the question; <region1>, <region2>, ... stand for the boxes in their order
         #[argh(positional)]
         pub(crate) question: String,

@@ -7,6 +7,7 @@ mod ask;
 mod bench;
 mod chat;
 mod compare;
+mod constraint;
 mod demo;
 mod demo_model;
 mod inspect;
