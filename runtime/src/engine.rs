@@ -1,8 +1,10 @@
 //! Opening a model and asking it.
 
+mod choose;
 mod many;
 
 use crate::answer::Answer;
+use crate::choice::{Choice, ChooseRequest};
 use crate::constraint::Constraint;
 use crate::decode::{Generation, Sampling, Session};
 use crate::error::{Error, Result};
@@ -328,6 +330,34 @@ impl Engine {
         mut on_event: impl FnMut(usize, Event),
     ) -> Vec<Result<Answer>> {
         many::answer(self, conversations, requests, &mut on_event)
+    }
+
+    /// How likely each of given answers is as the next one of the conversation, which stays as it is.
+    ///
+    /// # Errors
+    /// [`Error::Prompt`] for a label that cannot be an answer, [`Error::Option`] if there are none; otherwise as [`Engine::ask`].
+    pub fn choose(
+        &mut self,
+        conversation: &Conversation,
+        request: &ChooseRequest,
+    ) -> Result<Choice> {
+        let results = choose::choose(self, conversation, std::slice::from_ref(request));
+        let only = results.into_iter().next();
+        only.unwrap_or_else(|| Err(Error::internal("a request without a result")))
+    }
+
+    /// [`Engine::choose`] for several requests, each by itself the next turn of the conversation: one result each. The image is
+    /// encoded once, all regions are pooled together, and what the prompts begin with is read once; the first result's timings
+    /// have the time of that. Requests that differ in their boxes only share their prior.
+    ///
+    /// # Errors
+    /// In the results, as [`Engine::choose`].
+    pub fn choose_many(
+        &mut self,
+        conversation: &Conversation,
+        requests: &[ChooseRequest],
+    ) -> Vec<Result<Choice>> {
+        choose::choose(self, conversation, requests)
     }
 
     /// A token's text, as it stands within other text; empty for one that is never shown.

@@ -35,6 +35,7 @@
 pub mod annotate;
 mod answer;
 pub mod bench;
+mod choice;
 pub mod compare;
 pub mod constraint;
 pub mod dataset;
@@ -54,6 +55,7 @@ mod vocabulary;
 mod weights;
 
 pub use answer::Answer;
+pub use choice::{Candidate, Choice, ChooseRequest, Normalise};
 pub use constraint::Constraint;
 pub use decode::{FinishReason, Sampling};
 pub use engine::{

@@ -1,6 +1,7 @@
 //! One binary for all tests that cross crates: llama.cpp is linked once.
 
 mod accuracy;
+mod choose;
 mod cli;
 mod constraint;
 mod conversation;

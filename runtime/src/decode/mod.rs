@@ -3,9 +3,11 @@
 mod generate;
 mod guide;
 mod pool;
+mod score;
 mod session;
 
 pub use generate::{FinishReason, Sampling};
 pub(crate) use generate::{Generated, Generation, Writer, generate};
 pub(crate) use pool::{Listener, Step, Task, generate_many};
+pub(crate) use score::score;
 pub(crate) use session::{Session, Vectors};

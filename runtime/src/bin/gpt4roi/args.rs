@@ -7,8 +7,8 @@ use crate::demo_model;
 use argh::FromArgs;
 use gpt4roi::preprocess::parse_values;
 use gpt4roi::{
-    BoxFormat, BoxPolicy, Constraint, EngineOptions, KvType, PixelBox, PreprocessMode, Request,
-    Sampling,
+    BoxFormat, BoxPolicy, Constraint, EngineOptions, KvType, Normalise, PixelBox, PreprocessMode,
+    Request, Sampling,
 };
 use std::path::PathBuf;
 
@@ -33,6 +33,7 @@ pub(crate) enum Command {
     Demo(Demo),
     Ask(Ask),
     Chat(Chat),
+    Choose(Choose),
     Inspect(Inspect),
     Compare(Compare),
     Bench(Bench),
@@ -230,6 +231,47 @@ asking_command! {
     }
 }
 
+asking_command! {
+    /// How likely each of given answers is, for every box.
+    ///
+    /// Nothing is written: the model says how likely it would write each label, and the probabilities add up to 1.
+    #[argh(
+        subcommand,
+        name = "choose",
+        example = "{command_name} --image photo.jpg --box 10,20,110,220 --label door --label drawer",
+        example = "Labels from a file, worded as the demo model answers, without those that it likes anyway:
+  {command_name} --image scene.png --box 10,20,110,220 --labels names.txt \\
+    --answer \"A {{}}.\" --prior --top 3",
+        note = "--normalise length takes the mean over the tokens of a label instead of their sum."
+    )]
+    struct Choose {
+        /// a box, four numbers as in 10,20,110,220; each is asked about by itself
+        #[argh(option, long = "box", arg_name = "box")]
+        pub(crate) boxes: Vec<String>,
+        /// an answer to choose from
+        #[argh(option)]
+        pub(crate) label: Vec<String>,
+        /// more of them, a file with one a line
+        #[argh(option, arg_name = "file")]
+        pub(crate) labels: Option<PathBuf>,
+        /// the question (default: What is <region1>?)
+        #[argh(option, default = "String::from(\"What is <region1>?\")")]
+        pub(crate) question: String,
+        /// wording of the answers around a label, as in "A {}." (default: the label alone)
+        #[argh(option, arg_name = "wording", default = "String::from(\"{}\")")]
+        pub(crate) answer: String,
+        /// what long labels are spared: none (default) or length
+        #[argh(option, default = "Normalise::None", from_str_fn(normalise))]
+        pub(crate) normalise: Normalise,
+        /// subtract how likely each label is for the whole picture
+        #[argh(switch)]
+        pub(crate) prior: bool,
+        /// print only this many labels a box, the likeliest
+        #[argh(option)]
+        pub(crate) top: Option<usize>,
+    }
+}
+
 /// Show what a GGUF file contains.
 #[derive(FromArgs)]
 #[argh(subcommand, name = "inspect", example = "{command_name} mmproj-M.gguf")]
@@ -285,6 +327,14 @@ pub(crate) fn pixel_box(
         true => PixelBox::from_normalized(values, format, image),
         false => PixelBox::from_format(values, format),
     })
+}
+
+fn normalise(s: &str) -> Result<Normalise, String> {
+    match s {
+        "none" => Ok(Normalise::None),
+        "length" => Ok(Normalise::Length),
+        _ => Err("choose none or length".into()),
+    }
 }
 
 fn kv_type(s: &str) -> Result<KvType, String> {

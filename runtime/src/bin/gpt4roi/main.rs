@@ -6,6 +6,7 @@ mod args;
 mod ask;
 mod bench;
 mod chat;
+mod choose;
 mod compare;
 mod constraint;
 mod demo;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         Command::Demo(a) => demo::run(a),
         Command::Ask(a) => ask::run(a),
         Command::Chat(a) => chat::run(a),
+        Command::Choose(a) => choose::run(a),
         Command::Inspect(a) => inspect::run(a),
         Command::Compare(a) => compare::run(a),
         Command::Bench(a) => bench::run(a),
