@@ -1,10 +1,9 @@
 //! The probability of given answers.
 
 use crate::desk::Desk;
-use ggml_ext::llama::{LoadOptions, Model};
 use gpt4roi::{
-    Choice, ChooseRequest, Constraint, Engine, EngineOptions, KvType, Normalise, PixelBox, Request,
-    RgbImage8, Sampling, Stage, load_image,
+    Choice, ChooseRequest, Engine, EngineOptions, KvType, Normalise, PixelBox, RgbImage8, Stage,
+    load_image,
 };
 use gpt4roi_tests::pictures::picture;
 use gpt4roi_tests::programs::run;
@@ -54,41 +53,13 @@ fn assert_close(got: &[f64], want: &[f64]) {
     }
 }
 
-/// Ids of a text behind a newline, where no blank is put in front of it.
-fn ids(model: &Model, text: &str) -> Vec<i32> {
-    let newline = model.tokenize("\n").len();
-    model.tokenize(&format!("\n{text}")).split_off(newline)
-}
-
-/// The log-likelihood of an answer and its end by brute force: an engine that answers one question at a time writes it token by
-/// token, because a grammar allows little else, until chance spells it as the tokenizer does.
-fn brute_force(i: usize, label: &str) -> f64 {
-    let model = Model::load(&Small::talking_pair().model, &LoadOptions::default(), &mut |_| true);
-    let model = model.expect("a model");
-    let (role, all) = (ids(&model, "Assistant:"), ids(&model, &format!("Assistant: {label}\n###")));
-    assert!(all.starts_with(&role));
-    let literal: String = label.chars().map(|c| format!("\\U{:08x}", c as u32)).collect();
-    // The answer could go on, so that it is not over before its end is written.
-    let grammar = format!("root ::= \"{literal}\" \"\\n####\"?");
-    let constraint = Some(Constraint::from_grammar(&grammar).expect("a grammar"));
-    let mut engine = open(|o| o.n_parallel = 1);
-    let mut ask = |seed| {
-        let sampling =
-            Sampling::Random { temperature: 100.0, top_k: 0, top_p: 1.0, seed: Some(seed) };
-        let request = Request { constraint: constraint.clone(), sampling, ..greedy(QUESTION, 99) };
-        let mut conversation = engine.conversation(photo());
-        engine.ask(&mut conversation, &request.with_box(some_box(i)), |_| ()).expect("an answer")
-    };
-    let answer = (0..500).map(&mut ask).find(|a| a.tokens == all).expect("the usual spelling");
-    assert_eq!(answer.text, label);
-    answer.token_logprobs[role.len()..].iter().map(|&l| f64::from(l)).sum()
-}
-
 #[test]
-fn likelihoods_equal_brute_force() {
-    let mut engine = open(|_| ());
-    let got = logprobs(&choose(&mut engine, &request(3, &LABELS)));
-    assert_close(&got, &LABELS.map(|label| brute_force(3, label)));
+fn likelihoods_equal_those_of_one_label_and_one_token_at_a_time() {
+    let got = logprobs(&choose(&mut open(|_| ()), &request(3, &LABELS)));
+    // With one prediction a batch every token is decoded by itself.
+    let alone =
+        |label| logprobs(&choose(&mut open(|o| o.n_parallel = 1), &request(3, &[label])))[0];
+    assert_close(&got, &LABELS.map(alone));
 }
 
 #[test]
@@ -204,12 +175,12 @@ fn requests_that_make_no_sense() {
         (&["a ### b"], "ends an answer"),
         (&[], "labels"),
     ] {
-        let error = engine.choose(&conversation, &request(0, labels)).err().expect(says);
+        let error = engine.choose(&conversation, &request(0, labels)).expect_err(says);
         assert_eq!(error.kind(), gpt4roi::ErrorKind::Input);
         assert!(error.to_string().contains(says), "{error}");
     }
     let long = "long ".repeat(3000);
-    let error = engine.choose(&conversation, &request(0, &[&long])).err().expect("an error");
+    let error = engine.choose(&conversation, &request(0, &[&long])).expect_err("an error");
     assert!(matches!(error, gpt4roi::Error::ContextFull { .. }), "{error}");
     // One that cannot be answered keeps no other from its answer.
     let bad = request(0, &["a", "a"]);
@@ -316,16 +287,39 @@ mod demo {
         counts
     }
 
-    #[test]
-    fn the_right_name_is_first_for_most_objects() {
+    fn model() -> Pair {
         let file = |name: &str| workspace().join("models/demo").join(name);
-        let pair = Pair {
+        Pair {
             model: file("gpt4roi-demo-Q8_0.gguf"),
             mmproj: file("mmproj-gpt4roi-demo-Q8_0.gguf"),
-        };
+        }
+    }
+
+    #[test]
+    fn an_answer_is_as_likely_as_when_the_model_wrote_it() {
+        let options = EngineOptions { kv_type: KvType::F32, ..model().options() };
+        let mut engine = Engine::open(&options).unwrap_or_else(|e| panic!("{e}"));
+        let scenes = scenes(&annotations(), 2);
+        for (scene, (b, _)) in scenes.iter().flat_map(|s| s.objects.iter().map(move |o| (s, o))) {
+            let mut conversation = engine.conversation(scene.image.clone());
+            let request = greedy(QUESTION, 40).with_box(*b);
+            let written = engine.ask(&mut conversation, &request, |_| ()).expect("an answer");
+            let colon = written.tokens.iter().position(|&t| engine.token_text(t) == ":");
+            let own = &written.token_logprobs[colon.expect("the role") + 1..];
+            let want: f64 = own.iter().map(|&l| f64::from(l)).sum();
+            let asked = ChooseRequest::new(QUESTION, [written.text.as_str(), "A dog"]).with_box(*b);
+            let conversation = engine.conversation(scene.image.clone());
+            let got = engine.choose(&conversation, &asked).expect("a choice");
+            assert_eq!(got.candidates[0].n_tokens, own.len(), "the end is spelled as written");
+            assert!((got.candidates[0].logprob - want).abs() < ROUNDING, "{got:?} {want}");
+        }
+    }
+
+    #[test]
+    fn the_right_name_is_first_for_most_objects() {
         let all = annotations();
         let started = std::time::Instant::now();
-        let [n, right, shuffled] = count(&mut pair.open(), &scenes(&all, 5), &labels(&all));
+        let [n, right, shuffled] = count(&mut model().open(), &scenes(&all, 5), &labels(&all));
         println!("{right} of {n} right, {shuffled} with boxes shuffled, {:?}", started.elapsed());
         assert!(n >= 15, "{n} objects");
         // 24 of 27, and 1 with boxes shuffled.

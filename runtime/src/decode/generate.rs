@@ -108,7 +108,7 @@ pub(crate) struct Generated {
 /// What becomes of the tokens.
 enum Script {
     /// The model writes what it likes.
-    Free(AnswerStream),
+    Free(Box<AnswerStream>),
     /// It writes what a constraint allows.
     Guided(Box<Guide>),
 }
@@ -132,7 +132,7 @@ impl<'v> Writer<'v> {
             vocabulary,
             sampler: Sampler::new(&generation.draw),
             script: match &generation.constraint {
-                None => Script::Free(AnswerStream::new(decoder)),
+                None => Script::Free(Box::new(AnswerStream::new(decoder))),
                 Some(c) => Script::Guided(Box::new(Guide::new(c, decoder))),
             },
             max_tokens: generation.max_tokens,
