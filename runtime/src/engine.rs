@@ -2,17 +2,17 @@
 
 mod choose;
 mod many;
+mod request;
+
+pub use request::Request;
 
 use crate::answer::Answer;
 use crate::choice::{Choice, ChooseRequest};
-use crate::constraint::Constraint;
-use crate::decode::{Generation, Sampling, Session};
+use crate::decode::{Generation, Session};
 use crate::error::{Error, Result};
 use crate::files::{LlmFile, MmprojFile, check_llm, open_mmproj};
 use crate::pipeline::{ImageRef, ImageSide, Outcome, Pipeline, Question};
-use crate::preprocess::{
-    BoxPolicy, PixelBox, PreprocessMode, PreprocessOptions, RgbImage8, check_boxes,
-};
+use crate::preprocess::{BoxPolicy, PreprocessMode, PreprocessOptions, RgbImage8, check_boxes};
 use crate::prompt::Dialogue;
 use crate::trace::Trace;
 use crate::vocabulary::Vocabulary;
@@ -117,46 +117,6 @@ pub struct ModelInfo {
     pub model_types: Vec<String>,
     /// Types of the mmproj file's matrices, without repetition.
     pub mmproj_types: Vec<String>,
-}
-
-/// A question, with the boxes that it names for the first time.
-#[derive(Clone, Debug)]
-pub struct Request {
-    /// The question; `<region1>`, `<region2>`, ... stand for boxes in their order.
-    pub question: String,
-    /// New boxes, in pixels of the upright image.
-    pub boxes: Vec<PixelBox>,
-    /// How tokens are chosen.
-    pub sampling: Sampling,
-    /// Longest answer, in tokens.
-    pub max_tokens: usize,
-    /// What the answer must be, if not whatever the model likes to write.
-    pub constraint: Option<Constraint>,
-}
-
-impl Request {
-    /// A question with the original's settings: temperature 0.2, at most 1024 tokens.
-    pub fn new(question: impl Into<String>) -> Request {
-        Request {
-            question: question.into(),
-            boxes: Vec::new(),
-            sampling: Sampling::default(),
-            max_tokens: 1024,
-            constraint: None,
-        }
-    }
-
-    /// Adds a box.
-    #[must_use]
-    pub fn with_box(mut self, b: PixelBox) -> Request {
-        self.boxes.push(b);
-        self
-    }
-
-    /// How to answer it.
-    fn generation(&self) -> Result<Generation> {
-        Generation::new(self.sampling, self.max_tokens, self.constraint.clone())
-    }
 }
 
 /// Progress of an answer.
