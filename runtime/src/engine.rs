@@ -1,9 +1,11 @@
 //! Opening a model and asking it.
 
 mod choose;
+mod info;
 mod many;
 mod request;
 
+pub use info::ModelInfo;
 pub use request::Request;
 
 use crate::answer::Answer;
@@ -20,6 +22,7 @@ use ggml_ext::llama::{ContextParams, KvType, LoadOptions};
 use ggml_ext::roi_align::RoiBox;
 use ggml_ext::weights::Residence;
 use ggml_ext::{Backend, CPU, CancelToken, DType, DeviceInfo, DeviceKind};
+use info::model_info;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -90,33 +93,6 @@ impl EngineOptions {
             trace: false,
         }
     }
-}
-
-/// What is known of an open model.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ModelInfo {
-    /// Its name, as the files give it.
-    pub name: String,
-    /// Side of its input image in pixels.
-    pub image_size: u32,
-    /// Levels of its pyramid.
-    pub n_levels: usize,
-    /// Width of the language model.
-    pub n_embd: usize,
-    /// Blocks of the language model.
-    pub n_layer: usize,
-    /// Entries of the vocabulary.
-    pub n_vocab: usize,
-    /// Positions of the open context.
-    pub n_ctx: usize,
-    /// Worker threads.
-    pub n_threads: usize,
-    /// Device of the image side.
-    pub device: String,
-    /// Types of the language model's matrices, without repetition.
-    pub model_types: Vec<String>,
-    /// Types of the mmproj file's matrices, without repetition.
-    pub mmproj_types: Vec<String>,
 }
 
 /// Progress of an answer.
@@ -491,24 +467,4 @@ fn check_pair(options: &EngineOptions, llm: &LlmFile, mmproj: &MmprojFile) -> Re
         return mismatch("a vocabulary of", a.n_vocab, b.tokens.n_vocab);
     }
     Ok(())
-}
-
-fn model_info(llm: &LlmFile, mmproj: &MmprojFile) -> ModelInfo {
-    let unique = |types: &[DType]| {
-        let mut types = types.to_vec();
-        types.sort();
-        types.dedup();
-        types.iter().map(ToString::to_string).collect()
-    };
-    ModelInfo {
-        name: llm.hparams.name.clone(),
-        image_size: mmproj.hparams.vision.image_size,
-        n_levels: mmproj.hparams.region.taps.len(),
-        n_embd: llm.hparams.n_embd as usize,
-        n_layer: llm.hparams.n_layer as usize,
-        n_vocab: llm.hparams.n_vocab as usize,
-        model_types: unique(&llm.types),
-        mmproj_types: unique(&mmproj.types),
-        ..ModelInfo::default()
-    }
 }
