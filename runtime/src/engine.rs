@@ -1,15 +1,20 @@
 //! Opening a model and asking it.
 
+mod choose;
+mod info;
 mod many;
+mod request;
+
+pub use info::ModelInfo;
+pub use request::Request;
 
 use crate::answer::Answer;
-use crate::decode::{Generation, Sampling, Session};
+use crate::choice::{Choice, ChooseRequest};
+use crate::decode::{Generation, Session};
 use crate::error::{Error, Result};
 use crate::files::{LlmFile, MmprojFile, check_llm, open_mmproj};
 use crate::pipeline::{ImageRef, ImageSide, Outcome, Pipeline, Question};
-use crate::preprocess::{
-    BoxPolicy, PixelBox, PreprocessMode, PreprocessOptions, RgbImage8, check_boxes,
-};
+use crate::preprocess::{BoxPolicy, PreprocessMode, PreprocessOptions, RgbImage8, check_boxes};
 use crate::prompt::Dialogue;
 use crate::trace::Trace;
 use crate::vocabulary::Vocabulary;
@@ -17,6 +22,7 @@ use ggml_ext::llama::{ContextParams, KvType, LoadOptions};
 use ggml_ext::roi_align::RoiBox;
 use ggml_ext::weights::Residence;
 use ggml_ext::{Backend, CPU, CancelToken, DType, DeviceInfo, DeviceKind};
+use info::model_info;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -89,65 +95,6 @@ impl EngineOptions {
             boxes: BoxPolicy::default(),
             trace: false,
         }
-    }
-}
-
-/// What is known of an open model.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ModelInfo {
-    /// Its name, as the files give it.
-    pub name: String,
-    /// Side of its input image in pixels.
-    pub image_size: u32,
-    /// Levels of its pyramid.
-    pub n_levels: usize,
-    /// Width of the language model.
-    pub n_embd: usize,
-    /// Blocks of the language model.
-    pub n_layer: usize,
-    /// Entries of the vocabulary.
-    pub n_vocab: usize,
-    /// Positions of the open context.
-    pub n_ctx: usize,
-    /// Worker threads.
-    pub n_threads: usize,
-    /// Device of the image side.
-    pub device: String,
-    /// Types of the language model's matrices, without repetition.
-    pub model_types: Vec<String>,
-    /// Types of the mmproj file's matrices, without repetition.
-    pub mmproj_types: Vec<String>,
-}
-
-/// A question, with the boxes that it names for the first time.
-#[derive(Clone, Debug)]
-pub struct Request {
-    /// The question; `<region1>`, `<region2>`, ... stand for boxes in their order.
-    pub question: String,
-    /// New boxes, in pixels of the upright image.
-    pub boxes: Vec<PixelBox>,
-    /// How tokens are chosen.
-    pub sampling: Sampling,
-    /// Longest answer, in tokens.
-    pub max_tokens: usize,
-}
-
-impl Request {
-    /// A question with the original's settings: temperature 0.2, at most 1024 tokens.
-    pub fn new(question: impl Into<String>) -> Request {
-        Request {
-            question: question.into(),
-            boxes: Vec::new(),
-            sampling: Sampling::default(),
-            max_tokens: 1024,
-        }
-    }
-
-    /// Adds a box.
-    #[must_use]
-    pub fn with_box(mut self, b: PixelBox) -> Request {
-        self.boxes.push(b);
-        self
     }
 }
 
@@ -289,14 +236,15 @@ impl Engine {
     ///
     /// # Errors
     /// [`Error::Preprocess`] or [`Error::Prompt`] for a box or question that cannot be used,
-    /// [`Error::ContextFull`], [`Error::Cancelled`], [`Error::Compute`].
+    /// [`Error::ContextFull`], [`Error::Cancelled`], [`Error::Compute`]; [`Error::Stuck`] for a constraint that no token of the
+    /// model can go on with.
     pub fn ask(
         &mut self,
         conversation: &mut Conversation,
         request: &Request,
         mut on_event: impl FnMut(Event),
     ) -> Result<Answer> {
-        let generation = Generation::new(request.sampling, request.max_tokens)?;
+        let generation = request.generation()?;
         let (outcome, warnings) = self.run(conversation, request, &generation, |text| {
             on_event(Event::Text(text));
         })?;
@@ -326,6 +274,40 @@ impl Engine {
         mut on_event: impl FnMut(usize, Event),
     ) -> Vec<Result<Answer>> {
         many::answer(self, conversations, requests, &mut on_event)
+    }
+
+    /// How likely each of given answers is as the next one of the conversation, which stays as it is.
+    ///
+    /// # Errors
+    /// [`Error::Prompt`] for a label that cannot be an answer, [`Error::Option`] if there are none; otherwise as [`Engine::ask`].
+    pub fn choose(
+        &mut self,
+        conversation: &Conversation,
+        request: &ChooseRequest,
+    ) -> Result<Choice> {
+        let results = choose::choose(self, conversation, std::slice::from_ref(request));
+        let only = results.into_iter().next();
+        only.unwrap_or_else(|| Err(Error::internal("a request without a result")))
+    }
+
+    /// [`Engine::choose`] for several requests, each by itself the next turn of the conversation: one result each. The image is
+    /// encoded once, all regions are pooled together, and what the prompts begin with is read once; the first result's timings
+    /// have the time of that. Requests that differ in their boxes only share their prior.
+    ///
+    /// # Errors
+    /// In the results, as [`Engine::choose`].
+    pub fn choose_many(
+        &mut self,
+        conversation: &Conversation,
+        requests: &[ChooseRequest],
+    ) -> Vec<Result<Choice>> {
+        choose::choose(self, conversation, requests)
+    }
+
+    /// A token's text, as it stands within other text; empty for one that is never shown.
+    pub fn token_text(&self, id: i32) -> String {
+        let bytes = self.pipeline.vocabulary().bytes(id).unwrap_or_default();
+        String::from_utf8_lossy(bytes).into_owned()
     }
 
     /// Runs the pipeline on the conversation's next question, which is left unanswered; after an
@@ -494,24 +476,4 @@ fn check_pair(options: &EngineOptions, llm: &LlmFile, mmproj: &MmprojFile) -> Re
         return mismatch("a vocabulary of", a.n_vocab, b.tokens.n_vocab);
     }
     Ok(())
-}
-
-fn model_info(llm: &LlmFile, mmproj: &MmprojFile) -> ModelInfo {
-    let unique = |types: &[DType]| {
-        let mut types = types.to_vec();
-        types.sort();
-        types.dedup();
-        types.iter().map(ToString::to_string).collect()
-    };
-    ModelInfo {
-        name: llm.hparams.name.clone(),
-        image_size: mmproj.hparams.vision.image_size,
-        n_levels: mmproj.hparams.region.taps.len(),
-        n_embd: llm.hparams.n_embd as usize,
-        n_layer: llm.hparams.n_layer as usize,
-        n_vocab: llm.hparams.n_vocab as usize,
-        model_types: unique(&llm.types),
-        mmproj_types: unique(&mmproj.types),
-        ..ModelInfo::default()
-    }
 }

@@ -1,6 +1,6 @@
 //! The crate's error type.
 
-use crate::{caption, dataset, preprocess, prompt};
+use crate::{caption, constraint, dataset, preprocess, prompt};
 use std::path::PathBuf;
 
 /// Why something failed. [`Error::kind`] sorts the reasons into what a caller can do about them.
@@ -19,6 +19,15 @@ pub enum Error {
     /// Captions of a set of images cannot be made or written.
     #[error(transparent)]
     Caption(#[from] caption::Error),
+    /// A grammar or a JSON schema cannot be used.
+    #[error(transparent)]
+    Constraint(#[from] constraint::Error),
+    /// A constraint leads to where no token of the model can go on.
+    #[error(
+        "the grammar allows no token here: the model cannot spell what must come, or there are too \
+         many ways to read what it wrote"
+    )]
+    Stuck,
     /// A model file cannot be used.
     #[error("{}: {reason}", path.display())]
     ModelFile {
@@ -111,6 +120,7 @@ impl Error {
             Error::Preprocess(_) | Error::Prompt(_) | Error::ContextFull { .. } => ErrorKind::Input,
             Error::Dataset(_) | Error::Caption(_) => ErrorKind::Input,
             Error::Option { .. } | Error::Golden { .. } => ErrorKind::Input,
+            Error::Constraint(_) | Error::Stuck => ErrorKind::Input,
             Error::ModelFile { .. } | Error::Mismatch { .. } => ErrorKind::Model,
             Error::Compute(_) => ErrorKind::Resources,
             Error::Shared { kind, .. } => *kind,

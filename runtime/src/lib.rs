@@ -36,7 +36,9 @@ pub mod annotate;
 mod answer;
 pub mod bench;
 pub mod caption;
+mod choice;
 pub mod compare;
+pub mod constraint;
 pub mod dataset;
 mod decode;
 mod engine;
@@ -54,6 +56,8 @@ mod vocabulary;
 mod weights;
 
 pub use answer::Answer;
+pub use choice::{Candidate, Choice, ChooseRequest, Normalise};
+pub use constraint::Constraint;
 pub use decode::{FinishReason, Sampling};
 pub use engine::{
     Conversation, DEFAULT_CONTEXT, DEFAULT_PARALLEL, Engine, EngineOptions, Event, ModelInfo,

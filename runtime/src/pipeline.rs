@@ -5,11 +5,12 @@
 use crate::compare::LAYER_OUTPUT;
 use crate::decode::{
     Generated, Generation, Listener, Session, Step, Task, Vectors, Writer, generate, generate_many,
+    score,
 };
 use crate::error::{Error, Result};
 use crate::files::MmprojFile;
 use crate::preprocess::{self, PreprocessOptions, RgbImage8};
-use crate::prompt::{self, Dialogue, Prompt};
+use crate::prompt::{self, Candidates, Dialogue, Prompt, Slot};
 use crate::pyramid::{Pyramid, PyramidStage};
 use crate::region::RegionStage;
 use crate::trace::{Stage, StageTimings, Trace};
@@ -105,6 +106,7 @@ pub(crate) struct Outcome {
 }
 
 /// What is heard of one question of several.
+#[allow(clippy::large_enum_variant)] // handed over once an answer
 pub(crate) enum Progress<'a> {
     /// More text.
     Text(&'a str),
@@ -254,6 +256,37 @@ impl Pipeline {
             tasks.push(Task { slots: &a.prompt.slots, vectors, writer });
         }
         generate_many(&mut self.session, tasks, report)
+    }
+
+    /// Encodes an image and pools the boxes, so that no question about them has to.
+    pub(crate) fn look_at_boxes(
+        &mut self,
+        image: ImageRef,
+        boxes: &[RoiBox],
+        timings: &mut StageTimings,
+    ) -> Result<()> {
+        self.encode(image, timings)?;
+        self.regions(image, boxes, timings).map(|_| ())
+    }
+
+    /// The log-likelihood of each candidate as the answer to the dialogue's last question.
+    pub(crate) fn score(
+        &mut self,
+        image: ImageRef,
+        dialogue: &Dialogue<RoiBox>,
+        candidates: &Candidates,
+        timings: &mut StageTimings,
+    ) -> Result<Vec<f64>> {
+        let mut slots = timings.time(Stage::Prompt, || self.prompt(dialogue))?.slots;
+        slots.extend(candidates.role.iter().map(|&id| Slot::Token(id)));
+        self.encode(image, timings)?;
+        let boxes = dialogue.boxes();
+        let regions = self.regions(image, boxes, timings)?;
+        let embeds = self.encoded.last().map_or(&[][..], |e| &e.image_embeds);
+        let vectors = Vectors { image_id: image.id, image: embeds, regions: &regions, boxes };
+        let session = &mut self.session;
+        timings.time(Stage::Prefill, || session.prefill(&slots, &vectors))?;
+        timings.time(Stage::Decode, || score(session, &slots, &vectors, &candidates.answers))
     }
 
     /// Ids and slots of the whole dialogue.

@@ -1,63 +1,13 @@
 //! `gpt4roi` as a person meets it: exit codes, messages, streams, signals.
 
+use crate::desk::{BOX, Desk, QUESTION, text};
+use gpt4roi_tests::Pair;
 use gpt4roi_tests::pictures::png;
 use gpt4roi_tests::programs::{Run, run, run_with_input, start};
 use gpt4roi_tests::small::Small;
-use gpt4roi_tests::{Pair, scratch};
 use std::io::Read;
-use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
-use tempfile::TempDir;
-
-const BOX: &str = "--box=20,30,120,110";
-const QUESTION: &str = "What is <region1> doing?";
-
-/// A model, a picture of 200 by 150 pixels, and a place for more.
-struct Desk {
-    pair: Pair,
-    dir: TempDir,
-}
-
-impl Desk {
-    fn new() -> Desk {
-        let dir = TempDir::new_in(scratch()).expect("a folder");
-        std::fs::write(dir.path().join("photo.png"), png(200, 150, 1)).expect("a picture");
-        Desk { pair: Small::talking_pair(), dir }
-    }
-
-    fn file(&self, name: &str, bytes: &[u8]) -> String {
-        let path = self.dir.path().join(name);
-        std::fs::write(&path, bytes).expect("a file");
-        text(&path)
-    }
-
-    /// Arguments of a command with model, picture, and short answers that depend on everything.
-    fn args(&self, command: &str, more: &[&str]) -> Vec<String> {
-        let photo = self.dir.path().join("photo.png");
-        let (model, mmproj) = (text(&self.pair.model), text(&self.pair.mmproj));
-        let usual = ["--temperature=1", "--top-k=0", "--seed=7", "--max-tokens=64", "--threads=1"];
-        let mut args = vec![command.to_owned()];
-        args.extend(["--model".into(), model, "--mmproj".into(), mmproj]);
-        if !more.iter().any(|a| a.starts_with("--image")) {
-            args.push(format!("--image={}", text(&photo)));
-        }
-        // What a test gives itself wins.
-        let given =
-            |usual: &&str| more.iter().any(|m| m.split('=').next() == usual.split('=').next());
-        args.extend(usual.iter().filter(|u| !given(u)).map(|u| (*u).into()));
-        args.extend(more.iter().map(|a| (*a).into()));
-        args
-    }
-
-    fn ask(&self, more: &[&str]) -> Run {
-        run("gpt4roi", &self.args("ask", more))
-    }
-}
-
-fn text(path: &Path) -> String {
-    path.to_str().expect("a UTF-8 path").to_owned()
-}
 
 #[test]
 fn an_answer_is_text_on_standard_output_and_nothing_else() {

@@ -2,10 +2,13 @@
 
 mod accuracy;
 mod caption;
+mod choose;
 mod cli;
+mod constraint;
 mod conversation;
 mod converter;
 mod demo;
+mod desk;
 mod eval;
 mod goldens;
 #[cfg(feature = "mtmd")]

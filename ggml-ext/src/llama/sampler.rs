@@ -62,33 +62,69 @@ impl Sampler {
         if logits.is_empty() || !logits.iter().all(|l| l.is_finite()) {
             return Err(damaged());
         }
+        let all = (0..).zip(logits.iter().copied());
+        if self.chain.is_none() {
+            return Ok(argmax(all).unwrap_or_default());
+        }
+        self.draw(all)?.ok_or_else(damaged)
+    }
+
+    /// The next token of those that are allowed; `None` if none is.
+    ///
+    /// A token is chosen among all first, and only if it is not allowed among the allowed ones: testing one is
+    /// cheap. Without truncation (`top_k`, `top_p`) the outcome is distributed as if there were only those.
+    ///
+    /// # Errors
+    /// As [`Sampler::sample`].
+    pub fn sample_allowed(
+        &mut self,
+        logits: &[f32],
+        allowed: impl Fn(i32) -> bool,
+    ) -> Result<Option<i32>> {
+        let token = self.sample(logits)?;
+        if allowed(token) {
+            return Ok(Some(token));
+        }
+        let all = (0..).zip(logits.iter().copied());
+        if self.chain.is_some() {
+            return self.draw(all.filter(|(id, _)| allowed(*id)));
+        }
+        // Only what is likelier than the best so far needs the test.
+        let mut best: Option<(i32, f32)> = None;
+        for (id, l) in all {
+            if best.is_none_or(|(_, most)| l > most) && allowed(id) {
+                best = Some((id, l));
+            }
+        }
+        Ok(best.map(|(id, _)| id))
+    }
+
+    /// Draws one of the candidates; `None` if there are none.
+    fn draw(&mut self, from: impl Iterator<Item = (i32, f32)>) -> Result<Option<i32>> {
         let Some(chain) = &mut self.chain else {
-            return Ok(argmax(logits));
+            return Ok(None);
         };
         let candidates = &mut self.candidates;
         candidates.data.clear();
-        let all = logits.iter().enumerate();
-        candidates
-            .data
-            .extend(all.map(|(i, &l)| LlamaTokenData::new(LlamaToken(i as i32), l, 0.0)));
+        candidates.data.extend(from.map(|(id, l)| LlamaTokenData::new(LlamaToken(id), l, 0.0)));
+        if candidates.data.is_empty() {
+            return Ok(None);
+        }
         candidates.selected = None;
         candidates.sorted = false;
         candidates.apply_sampler(chain);
-        let token = candidates.selected_token().ok_or_else(damaged)?;
-        chain.accept(token);
-        Ok(token.0)
+        let token = candidates.selected_token();
+        if let Some(token) = token {
+            chain.accept(token);
+        }
+        Ok(token.map(|t| t.0))
     }
 }
 
-/// Index of the largest value, the first of equals.
-fn argmax(logits: &[f32]) -> i32 {
-    let mut best = 0;
-    for (i, &l) in logits.iter().enumerate() {
-        if l > logits[best] {
-            best = i;
-        }
-    }
-    best as i32
+/// The entry with the largest value, the first of equals.
+fn argmax(entries: impl Iterator<Item = (i32, f32)>) -> Option<i32> {
+    let best = entries.reduce(|best, next| if next.1 > best.1 { next } else { best });
+    best.map(|(id, _)| id)
 }
 
 #[cfg(test)]
@@ -120,6 +156,21 @@ mod tests {
         let sampling = Sampling::Random { temperature: 0.01, top_k: 50, top_p: 1.0, seed: 1 };
         let mut s = Sampler::new(&sampling);
         assert!((0..50).all(|_| s.sample(&[0.0, 1.0, 2.0, 1.5]).unwrap() == 2));
+    }
+
+    #[test]
+    fn what_is_not_allowed_is_never_chosen() {
+        let logits: Vec<f32> = (0..50).map(|i| (i as f32 * 0.7).sin()).collect();
+        for sampling in [Sampling::Greedy, random(3)] {
+            let mut s = Sampler::new(&sampling);
+            for _ in 0..30 {
+                let token = s.sample_allowed(&logits, |id| id % 7 == 3).unwrap().unwrap();
+                assert_eq!(token % 7, 3);
+            }
+            assert_eq!(s.sample_allowed(&logits, |_| false).unwrap(), None);
+        }
+        let best = Sampler::new(&Sampling::Greedy).sample_allowed(&[3.0, 1.0, 2.0, 2.0], |i| i > 0);
+        assert_eq!(best.unwrap(), Some(2));
     }
 
     #[test]

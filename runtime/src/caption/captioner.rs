@@ -5,7 +5,7 @@ use super::record::encode_ms;
 use super::{Answerer, Asked, Error, Mark, Questions, Record, Shard, Sink, answer_seed};
 use crate::dataset::{self, Entry, Region};
 use crate::error::{Error as CrateError, ErrorKind, Result};
-use crate::{Answer, PixelBox, Request, RgbImage8, Sampling, load_image};
+use crate::{Answer, Constraint, PixelBox, Request, RgbImage8, Sampling, load_image};
 
 /// What to ask, and of which images.
 #[derive(Clone, Debug)]
@@ -16,6 +16,8 @@ pub struct Plan {
     pub sampling: Sampling,
     /// Longest answer, in tokens.
     pub max_tokens: usize,
+    /// What answers are allowed to be.
+    pub constraint: Option<Constraint>,
     /// The part of the data set.
     pub shard: Shard,
     /// Stop at the first image or region that cannot be captioned.
@@ -27,7 +29,7 @@ impl Default for Plan {
     fn default() -> Plan {
         let Request { sampling, max_tokens, .. } = Request::new("");
         let (questions, shard) = (Questions::default(), Shard::WHOLE);
-        Plan { questions, sampling, max_tokens, shard, strict: false }
+        Plan { questions, sampling, max_tokens, constraint: None, shard, strict: false }
     }
 }
 
@@ -258,11 +260,17 @@ impl<'a, A: Answerer + ?Sized> Captioner<'a, A> {
     }
 
     fn request(&self, image: &str, region: &str, asked: Asked, b: PixelBox) -> Request {
-        let Plan { mut sampling, max_tokens, .. } = *self.plan;
+        let Plan { mut sampling, max_tokens, ref constraint, .. } = *self.plan;
         if let Sampling::Random { seed: Some(seed), .. } = &mut sampling {
             *seed = answer_seed(*seed, image, region, &asked.text);
         }
-        Request { question: asked.text, boxes: vec![b; asked.n_boxes], sampling, max_tokens }
+        Request {
+            boxes: vec![b; asked.n_boxes],
+            sampling,
+            max_tokens,
+            constraint: constraint.clone(),
+            ..Request::new(asked.text)
+        }
     }
 
     /// The line for an answer or for what the user can do something about; the rest ends the run.

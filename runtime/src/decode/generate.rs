@@ -1,6 +1,8 @@
 //! Token after token until the answer ends.
 
 use super::Session;
+use super::guide::Guide;
+use crate::constraint::Constraint;
 use crate::error::{Error, Result};
 use crate::prompt::{AnswerStream, Detokenizer};
 use crate::vocabulary::Vocabulary;
@@ -71,21 +73,26 @@ pub(crate) struct Generation {
     draw: Draw,
     max_tokens: usize,
     ignore_stop: bool,
+    constraint: Option<Constraint>,
 }
 
 impl Generation {
-    /// Up to `max_tokens` tokens, or until the model ends its answer.
-    pub(crate) fn new(sampling: Sampling, max_tokens: usize) -> Result<Generation> {
+    /// Up to `max_tokens` tokens, or until the model ends its answer, which is one that the constraint allows.
+    pub(crate) fn new(
+        sampling: Sampling,
+        max_tokens: usize,
+        constraint: Option<Constraint>,
+    ) -> Result<Generation> {
         if max_tokens == 0 {
             let value = "0".to_owned();
             return Err(Error::Option { option: "max-tokens", value, allowed: "at least 1" });
         }
-        Ok(Generation { draw: sampling.resolve()?, max_tokens, ignore_stop: false })
+        Ok(Generation { draw: sampling.resolve()?, max_tokens, ignore_stop: false, constraint })
     }
 
     /// Exactly the `n` likeliest tokens, for comparisons.
     pub(crate) fn exactly(n: usize) -> Generation {
-        Generation { draw: Draw::Greedy, max_tokens: n, ignore_stop: true }
+        Generation { draw: Draw::Greedy, max_tokens: n, ignore_stop: true, constraint: None }
     }
 }
 
@@ -98,11 +105,19 @@ pub(crate) struct Generated {
     pub(crate) finish: FinishReason,
 }
 
+/// What becomes of the tokens.
+enum Script {
+    /// The model writes what it likes.
+    Free(Box<AnswerStream>),
+    /// It writes what a constraint allows.
+    Guided(Box<Guide>),
+}
+
 /// An answer on its way.
 pub(crate) struct Writer<'v> {
     vocabulary: &'v Vocabulary,
     sampler: Sampler,
-    stream: AnswerStream,
+    script: Script,
     max_tokens: usize,
     ignore_stop: bool,
     text: String,
@@ -116,7 +131,10 @@ impl<'v> Writer<'v> {
         Writer {
             vocabulary,
             sampler: Sampler::new(&generation.draw),
-            stream: AnswerStream::new(decoder),
+            script: match &generation.constraint {
+                None => Script::Free(Box::new(AnswerStream::new(decoder))),
+                Some(c) => Script::Guided(Box::new(Guide::new(c, decoder))),
+            },
             max_tokens: generation.max_tokens,
             ignore_stop: generation.ignore_stop,
             text: String::new(),
@@ -136,29 +154,48 @@ impl<'v> Writer<'v> {
         logits: &[f32],
         on_text: &mut dyn FnMut(&str),
     ) -> Result<Option<FinishReason>> {
-        let token = self.sampler.sample(logits)?;
+        let token = self.choose(logits)?;
         self.tokens.push(token);
         self.logprobs.push(log_softmax(logits, token as usize));
-        let step = self.stream.push(token, self.vocabulary)?;
-        self.show(&step.text, on_text);
-        if !self.ignore_stop && (step.stop || self.vocabulary.is_end(token)) {
+        let (text, stop) = self.read(token)?;
+        self.show(&text, on_text);
+        if stop && !self.ignore_stop {
             return Ok(Some(FinishReason::Stop));
         }
         Ok((self.tokens.len() == self.max_tokens).then_some(FinishReason::Length))
     }
 
+    fn choose(&mut self, logits: &[f32]) -> Result<i32> {
+        let Script::Guided(guide) = &self.script else {
+            return Ok(self.sampler.sample(logits)?);
+        };
+        let allowed = |id| guide.allows(id, self.vocabulary);
+        self.sampler.sample_allowed(logits, allowed)?.ok_or(Error::Stuck)
+    }
+
+    /// Takes a token; gives text to show, and whether the answer is complete.
+    fn read(&mut self, token: i32) -> Result<(String, bool)> {
+        match &mut self.script {
+            Script::Guided(guide) => guide.push(token, self.vocabulary),
+            Script::Free(stream) => {
+                let step = stream.push(token, self.vocabulary)?;
+                Ok((step.text, step.stop || self.vocabulary.is_end(token)))
+            }
+        }
+    }
+
     /// The whole answer.
-    pub(crate) fn finish(
-        mut self,
-        finish: FinishReason,
-        on_text: &mut dyn FnMut(&str),
-    ) -> Generated {
-        let rest = self.stream.finish();
+    pub(crate) fn finish(self, finish: FinishReason, on_text: &mut dyn FnMut(&str)) -> Generated {
+        let Writer { script, mut text, tokens, logprobs, .. } = self;
+        let rest = match script {
+            Script::Free(stream) => stream.finish(),
+            Script::Guided(guide) => guide.finish(),
+        };
         if !rest.is_empty() {
             on_text(&rest);
-            self.text.push_str(&rest);
+            text.push_str(&rest);
         }
-        Generated { text: self.text, tokens: self.tokens, logprobs: self.logprobs, finish }
+        Generated { text, tokens, logprobs, finish }
     }
 
     fn show(&mut self, piece: &str, on_text: &mut dyn FnMut(&str)) {
@@ -210,11 +247,12 @@ mod tests {
             (random(1.0, 0.0), "top-p"),
             (random(1.0, 1.5), "top-p"),
         ] {
-            let err = Generation::new(sampling, 1).err().expect("an error").to_string();
+            let err = Generation::new(sampling, 1, None).err().expect("an error").to_string();
             assert!(err.contains(name), "{err}");
         }
-        assert!(Generation::new(Sampling::Greedy, 0).is_err());
-        assert!(Generation::new(Sampling::default(), 1).is_ok());
-        assert_eq!(Generation::new(random(0.0, 1.0), 1).map(|g| g.draw).ok(), Some(Draw::Greedy));
+        assert!(Generation::new(Sampling::Greedy, 0, None).is_err());
+        assert!(Generation::new(Sampling::default(), 1, None).is_ok());
+        let never = Generation::new(random(0.0, 1.0), 1, None);
+        assert_eq!(never.map(|g| g.draw).ok(), Some(Draw::Greedy));
     }
 }

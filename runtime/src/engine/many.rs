@@ -81,7 +81,7 @@ fn about_one_image(
 }
 
 fn pose(engine: &Engine, conversation: &mut Conversation, request: &Request) -> Result<Posed> {
-    let generation = Generation::new(request.sampling, request.max_tokens)?;
+    let generation = request.generation()?;
     let warnings = engine.pose(conversation, request)?;
     Ok(Posed { generation, warnings })
 }

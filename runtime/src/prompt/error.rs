@@ -35,6 +35,16 @@ pub enum Error {
         /// The special string.
         text: String,
     },
+    /// An answer to choose from cannot be one.
+    #[error("answer {} to choose from, `{label}`, {reason}", index + 1)]
+    Label {
+        /// Its place among the answers, from 0.
+        index: usize,
+        /// Its text.
+        label: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
     /// A question was asked before the last one was answered or retracted.
     #[error("the last question has no answer yet; answer or retract it before asking again")]
     Unanswered,

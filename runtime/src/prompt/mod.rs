@@ -5,6 +5,7 @@
 //! when it is complete. The vocabulary itself is the caller's: see [`TextEncoder`] and
 //! [`PieceSource`].
 
+mod candidates;
 mod detokenize;
 mod dialogue;
 mod error;
@@ -17,6 +18,7 @@ pub(crate) mod testing;
 mod text;
 mod tokenize;
 
+pub use candidates::Candidates;
 pub use detokenize::{Detokenizer, Piece, PieceSource};
 pub use dialogue::Dialogue;
 pub use error::{BoxError, Error};

@@ -6,6 +6,7 @@ use crate::caption::Caption;
 use crate::demo::Demo;
 use crate::merge::Merge;
 use argh::FromArgs;
+use gpt4roi::Normalise;
 use std::path::PathBuf;
 
 /// Ask about regions of an image, on this machine.
@@ -31,6 +32,7 @@ pub(crate) enum Command {
     Chat(Chat),
     Caption(Caption),
     Merge(Merge),
+    Choose(Choose),
     Inspect(Inspect),
     Compare(Compare),
     Bench(Bench),
@@ -58,6 +60,9 @@ asking_command! {
         /// print one JSON object an answer: text, token counts, stage timings
         #[argh(switch)]
         pub(crate) json: bool,
+        /// with --json, list the tokens of the answer and their log-probabilities
+        #[argh(switch)]
+        pub(crate) logprobs: bool,
         /// the question; <region1>, <region2>, ... stand for the boxes in their order
         #[argh(positional)]
         pub(crate) question: String,
@@ -83,6 +88,53 @@ asking_command! {
         /// print one JSON object an answer: text, token counts, stage timings
         #[argh(switch)]
         pub(crate) json: bool,
+    }
+}
+
+asking_command! {
+    /// How likely each of given answers is, for every box.
+    ///
+    /// Nothing is written: the model says how likely it would write each label, and the probabilities add up to 1.
+    #[argh(
+        subcommand,
+        name = "choose",
+        example = "{command_name} --image photo.jpg --box 10,20,110,220 --label door --label drawer",
+        example = "Labels from a file, worded as the demo model answers, without those that it likes anyway:
+  {command_name} --image scene.png --box 10,20,110,220 --labels names.txt \\
+    --answer \"A {{}}.\" --prior --top 3",
+        note = "--normalise length takes the mean over the tokens of a label instead of their sum."
+    )]
+    struct Choose {
+        /// image (JPEG, PNG, WebP, BMP); - reads standard input
+        #[argh(option, arg_name = "file")]
+        pub(crate) image: String,
+        /// print one JSON object a box
+        #[argh(switch)]
+        pub(crate) json: bool,
+        /// a box, four numbers as in 10,20,110,220; each is asked about by itself
+        #[argh(option, long = "box", arg_name = "box")]
+        pub(crate) boxes: Vec<String>,
+        /// an answer to choose from
+        #[argh(option)]
+        pub(crate) label: Vec<String>,
+        /// more of them, a file with one a line
+        #[argh(option, arg_name = "file")]
+        pub(crate) labels: Option<PathBuf>,
+        /// the question (default: What is <region1>?)
+        #[argh(option, default = "String::from(\"What is <region1>?\")")]
+        pub(crate) question: String,
+        /// wording of the answers around a label, as in "A {}." (default: the label alone)
+        #[argh(option, arg_name = "wording", default = "String::from(\"{}\")")]
+        pub(crate) answer: String,
+        /// what long labels are spared: none (default) or length
+        #[argh(option, default = "Normalise::None", from_str_fn(normalise))]
+        pub(crate) normalise: Normalise,
+        /// subtract how likely each label is for the whole picture
+        #[argh(switch)]
+        pub(crate) prior: bool,
+        /// print only this many labels a box, the likeliest
+        #[argh(option)]
+        pub(crate) top: Option<usize>,
     }
 }
 
@@ -127,4 +179,12 @@ pub(crate) struct Compare {
     /// say what is being done; twice for more
     #[argh(switch, short = 'v')]
     pub(crate) verbose: u8,
+}
+
+fn normalise(s: &str) -> Result<Normalise, String> {
+    match s {
+        "none" => Ok(Normalise::None),
+        "length" => Ok(Normalise::Length),
+        _ => Err("choose none or length".into()),
+    }
 }

@@ -3,8 +3,8 @@
 use crate::args::Ask;
 use crate::asking::Asking;
 use crate::output::{self, TextPrinter};
-use crate::setup::{self, Interrupt};
-use gpt4roi::{Answer, Event, PixelBox};
+use crate::setup::{self, Interrupt, Usage};
+use gpt4roi::{Answer, Engine, Event, PixelBox, Request};
 use serde::Serialize;
 
 #[derive(Serialize)]
@@ -13,10 +13,28 @@ struct Output<'a> {
     boxes: Vec<[f64; 4]>,
     #[serde(flatten)]
     answer: &'a Answer,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    logprobs: Option<Vec<TokenLogprob>>,
+}
+
+/// A token of the answer, role and stop marks included; `logprob` is by the model's own distribution.
+#[derive(Serialize)]
+struct TokenLogprob {
+    token: String,
+    logprob: f32,
+}
+
+fn logprobs(engine: &Engine, answer: &Answer) -> Vec<TokenLogprob> {
+    let tokens = answer.tokens.iter().zip(&answer.token_logprobs);
+    tokens.map(|(&id, &logprob)| TokenLogprob { token: engine.token_text(id), logprob }).collect()
 }
 
 pub(crate) fn run(args: &Ask) -> anyhow::Result<u8> {
     setup::logs(args.verbose);
+    if args.logprobs && !args.json {
+        return Err(Usage("--logprobs adds to what --json prints: give both".into()).into());
+    }
+    let constraint = args.constraint()?;
     let options = args.engine_options()?;
     let image = setup::image(&args.image)?;
     let parse = |b: &String| args.pixel_box(b, image.size());
@@ -24,7 +42,7 @@ pub(crate) fn run(args: &Ask) -> anyhow::Result<u8> {
     let mut engine = setup::engine(&options)?;
     let interrupt = Interrupt::listen(engine.cancel_token())?;
     let mut conversation = engine.conversation(image);
-    let request = args.request(&args.question, boxes);
+    let request = Request { constraint, ..args.request(&args.question, boxes) };
     let mut printer = TextPrinter::new(engine.cancel_token());
     let show = |event: Event| match event {
         Event::Text(text) if !args.json => printer.print(text),
@@ -38,7 +56,8 @@ pub(crate) fn run(args: &Ask) -> anyhow::Result<u8> {
     }
     if args.json {
         let boxes = request.boxes.iter().map(|b| [b.x1, b.y1, b.x2, b.y2]).collect();
-        output::json(&Output { question: &args.question, boxes, answer: &answer })?;
+        let logprobs = args.logprobs.then(|| logprobs(&engine, &answer));
+        output::json(&Output { question: &args.question, boxes, answer: &answer, logprobs })?;
     } else {
         printer.print("\n");
         printer.check()?;

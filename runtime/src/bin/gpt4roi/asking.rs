@@ -1,7 +1,7 @@
 //! What the commands that ask a model have in common.
 
 use gpt4roi::preprocess::parse_values;
-use gpt4roi::{BoxFormat, EngineOptions, KvType, PixelBox, Request, Sampling};
+use gpt4roi::{BoxFormat, Constraint, EngineOptions, KvType, PixelBox, Request, Sampling};
 
 /// Defines a subcommand that asks a model: its own options and those that all of them share.
 macro_rules! asking_command {
@@ -43,6 +43,12 @@ macro_rules! asking_command {
             /// longest answer in tokens (default 1024)
             #[argh(option, default = "1024")]
             pub(crate) max_tokens: usize,
+            /// let answers be only what this grammar allows, a file in llama.cpp's notation (GBNF)
+            #[argh(option, arg_name = "file")]
+            pub(crate) grammar: Option<std::path::PathBuf>,
+            /// let answers be only JSON of this schema, a file
+            #[argh(option, arg_name = "file")]
+            pub(crate) json_schema: Option<std::path::PathBuf>,
             /// follow the image pipeline of the training code instead of the demo's
             #[argh(switch)]
             pub(crate) training_preprocess: bool,
@@ -112,6 +118,10 @@ macro_rules! asking_command {
                 }
             }
 
+            fn constraint(&self) -> anyhow::Result<Option<gpt4roi::Constraint>> {
+                $crate::constraint::read(self.grammar.as_deref(), self.json_schema.as_deref())
+            }
+
             fn request(&self, question: &str, boxes: Vec<gpt4roi::PixelBox>) -> gpt4roi::Request {
                 use gpt4roi::Request;
                 let (sampling, max_tokens) = (self.sampling(), self.max_tokens);
@@ -133,6 +143,8 @@ pub(crate) trait Asking {
     fn engine_options(&self) -> anyhow::Result<EngineOptions>;
     /// How tokens are chosen.
     fn sampling(&self) -> Sampling;
+    /// What answers are allowed to be.
+    fn constraint(&self) -> anyhow::Result<Option<Constraint>>;
     /// A request with the options of the command line.
     fn request(&self, question: &str, boxes: Vec<PixelBox>) -> Request;
     /// A box as the options say that it is written.

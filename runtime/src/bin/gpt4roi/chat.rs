@@ -4,7 +4,7 @@ use crate::args::Chat;
 use crate::asking::Asking;
 use crate::output::{self, TextPrinter};
 use crate::setup::{self, Interrupt, Usage};
-use gpt4roi::{Conversation, Engine, Error, ErrorKind, Event, PixelBox};
+use gpt4roi::{Constraint, Conversation, Engine, Error, ErrorKind, Event, PixelBox, Request};
 use std::io::{BufRead, IsTerminal, Write};
 
 const HELP: &str = "\
@@ -21,6 +21,7 @@ pub(crate) fn run(args: &Chat) -> anyhow::Result<u8> {
             Usage("chat reads questions from standard input: give a file as image".into()).into()
         );
     }
+    let constraint = args.constraint()?;
     let options = args.engine_options()?;
     let image = setup::image(&args.image)?;
     let mut engine = setup::engine(&options)?;
@@ -46,7 +47,8 @@ pub(crate) fn run(args: &Chat) -> anyhow::Result<u8> {
             "/help" => eprintln!("{HELP}"),
             "/boxes" => list(&boxes),
             command if command.starts_with('/') => eprintln!("no such command; try /help"),
-            text => match turn(args, &interrupt, &mut engine, &mut conversation, text) {
+            text => match turn(args, &constraint, &interrupt, &mut engine, &mut conversation, text)
+            {
                 Ok(new) => boxes.extend(new),
                 // For a person the conversation goes on, for a script it does not.
                 Err(e) if interactive && is_harmless(&e) => eprintln!("\ngpt4roi: {e:#}"),
@@ -71,6 +73,7 @@ fn is_harmless(e: &anyhow::Error) -> bool {
 /// Asks one line; returns its boxes.
 fn turn(
     args: &Chat,
+    constraint: &Option<Constraint>,
     interrupt: &Interrupt,
     engine: &mut Engine,
     conversation: &mut Conversation,
@@ -80,7 +83,8 @@ fn turn(
     let parse = |b: &&str| args.pixel_box(b, conversation.image().size());
     let boxes = boxes.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
     let mut printer = TextPrinter::new(engine.cancel_token());
-    let request = args.request(question, boxes.clone());
+    let constraint = constraint.clone();
+    let request = Request { constraint, ..args.request(question, boxes.clone()) };
     let show = |event: Event| match event {
         Event::Text(text) if !args.json => printer.print(text),
         _ => {}

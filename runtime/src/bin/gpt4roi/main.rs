@@ -8,7 +8,9 @@ mod asking;
 mod bench;
 mod caption;
 mod chat;
+mod choose;
 mod compare;
+mod constraint;
 mod demo;
 mod demo_model;
 mod inspect;
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
         Command::Chat(a) => chat::run(a),
         Command::Caption(a) => caption::run(a),
         Command::Merge(a) => merge::run(a),
+        Command::Choose(a) => choose::run(a),
         Command::Inspect(a) => inspect::run(a),
         Command::Compare(a) => compare::run(a),
         Command::Bench(a) => bench::run(a),

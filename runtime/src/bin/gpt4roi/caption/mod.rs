@@ -44,10 +44,11 @@ pub(crate) fn run(args: &Caption) -> anyhow::Result<u8> {
     }
 }
 
-fn plan(args: &Caption) -> Result<Plan, Error> {
+fn plan(args: &Caption) -> anyhow::Result<Plan> {
     let (questions, sampling) = (args.questions()?, args.sampling());
     let Caption { max_tokens, shard, strict, .. } = *args;
-    Ok(Plan { questions, sampling, max_tokens, shard, strict })
+    let constraint = args.constraint()?;
+    Ok(Plan { questions, sampling, max_tokens, constraint, shard, strict })
 }
 
 /// How a run ended, if not in an error.

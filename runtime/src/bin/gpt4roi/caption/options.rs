@@ -1,6 +1,7 @@
 //! What the answers depend on: a run that goes on must have the same.
 
 use super::Caption;
+use crate::constraint;
 use anyhow::Context;
 use gpt4roi::caption::Meta;
 use gpt4roi::{EngineOptions, KvType};
@@ -27,6 +28,8 @@ pub(crate) fn meta(args: &Caption, engine: &EngineOptions) -> anyhow::Result<Met
         ("class-hint", json!(args.class_hint)),
         ("sampling", sampling(args)),
         ("max-tokens", json!(args.max_tokens)),
+        ("grammar", content(args.grammar.as_deref())?),
+        ("json-schema", content(args.json_schema.as_deref())?),
         ("ctx", json!(args.ctx)),
         ("kv-type", json!(kv_type(args.kv_type))),
         ("training-preprocess", json!(args.training_preprocess)),
@@ -34,6 +37,11 @@ pub(crate) fn meta(args: &Caption, engine: &EngineOptions) -> anyhow::Result<Met
     ];
     let options: Map<String, Value> = picked.map(|(k, v)| (k.to_owned(), v)).into_iter().collect();
     Ok(Meta::new(options, args.shard))
+}
+
+/// What a file says, wherever it lies.
+fn content(path: Option<&Path>) -> anyhow::Result<Value> {
+    Ok(json!(path.map(constraint::text).transpose()?))
 }
 
 /// A model file, which may lie elsewhere when the run goes on.
