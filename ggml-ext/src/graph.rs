@@ -92,7 +92,8 @@ impl<'g> Builder<'g> {
         // tells the allocator to leave it alone.
         unsafe {
             let room = room.as_ptr();
-            let reads = (&(*node).src).iter().any(|&src| {
+            let sources = (*node).src;
+            let reads = sources.iter().any(|&src| {
                 !src.is_null() && ((*src).data == (*room).data || (*src).view_src == room)
             });
             if !reads && sys::ggml_nbytes(room) == sys::ggml_nbytes(node) {
