@@ -1,13 +1,12 @@
 //! The probability of given answers.
 
 use crate::desk::Desk;
+use crate::talking::{open, photo, some_box};
 use gpt4roi::{
     Choice, ChooseRequest, Engine, EngineOptions, KvType, Normalise, PixelBox, RgbImage8, Stage,
     load_image,
 };
-use gpt4roi_tests::pictures::picture;
 use gpt4roi_tests::programs::run;
-use gpt4roi_tests::small::Small;
 use gpt4roi_tests::{Pair, greedy, workspace};
 use serde_json::Value;
 
@@ -15,22 +14,6 @@ const QUESTION: &str = "What is <region1>?";
 const LABELS: [&str; 6] = ["cat", "cat food", "A door.", "drawer", "x", "é 😀"];
 /// Sums of a dozen single-precision logarithms, decoded in batches of different shapes.
 const ROUNDING: f64 = 1e-4;
-
-fn open(change: impl FnOnce(&mut EngineOptions)) -> Engine {
-    let pair = Small::talking_pair();
-    let mut options = EngineOptions { kv_type: KvType::F32, ..pair.options() };
-    change(&mut options);
-    Engine::open(&options).unwrap_or_else(|e| panic!("{e}"))
-}
-
-fn photo() -> RgbImage8 {
-    picture(200, 150, 1)
-}
-
-fn some_box(i: usize) -> PixelBox {
-    let (x, y) = ((i * 13 % 100) as f64, (i * 29 % 70) as f64);
-    PixelBox::new(x, y, x + 20.0 + (i * 7 % 60) as f64, y + 30.0 + (i * 5 % 40) as f64)
-}
 
 fn request(i: usize, labels: &[&str]) -> ChooseRequest {
     ChooseRequest::new(QUESTION, labels.iter().copied()).with_box(some_box(i))

@@ -18,4 +18,5 @@ mod memory;
 mod repository;
 mod robustness;
 mod shapes;
+mod talking;
 mod towers;

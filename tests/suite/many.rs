@@ -1,32 +1,12 @@
 //! Many questions at once give what they give one at a time.
 
+use crate::talking::{open, options, photo, some_box};
 use gpt4roi::{
-    Answer, Conversation, Engine, EngineOptions, Error, Event, FinishReason, KvType, PixelBox,
-    Request, RgbImage8, Stage,
+    Answer, Conversation, Engine, EngineOptions, Error, Event, FinishReason, PixelBox, Request,
+    Stage,
 };
 use gpt4roi_tests::pictures::picture;
-use gpt4roi_tests::small::Small;
 use gpt4roi_tests::{drawn, greedy};
-
-/// The likeliest tokens of noise repeat themselves; drawn ones depend on every prediction.
-fn options() -> EngineOptions {
-    EngineOptions { kv_type: KvType::F32, ..Small::talking_pair().options() }
-}
-
-fn open(change: impl FnOnce(&mut EngineOptions)) -> Engine {
-    let mut options = options();
-    change(&mut options);
-    Engine::open(&options).unwrap_or_else(|e| panic!("{e}"))
-}
-
-fn photo() -> RgbImage8 {
-    picture(200, 150, 1)
-}
-
-fn some_box(i: usize) -> PixelBox {
-    let (x, y) = ((i * 13 % 100) as f64, (i * 29 % 70) as f64);
-    PixelBox::new(x, y, x + 20.0 + (i * 7 % 60) as f64, y + 30.0 + (i * 5 % 40) as f64)
-}
 
 /// Questions of several kinds and lengths, one or two boxes each.
 fn requests(n: usize) -> Vec<Request> {
