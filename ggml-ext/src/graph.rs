@@ -10,7 +10,7 @@ use crate::tensor::{Brand, Context, Tensor, ne_of};
 use crate::weights::TensorSet;
 use crate::{Backend, Error, Result, sys};
 use std::cell::{Cell, RefCell};
-use std::ffi::CString;
+use std::ffi::{CString, c_void};
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -92,11 +92,12 @@ impl<'g> Builder<'g> {
         // tells the allocator to leave it alone.
         unsafe {
             let room = room.as_ptr();
-            let sources = (*node).src;
-            let reads = sources.iter().any(|&src| {
-                !src.is_null() && ((*src).data == (*room).data || (*src).view_src == room)
-            });
-            if !reads && sys::ggml_nbytes(room) == sys::ggml_nbytes(node) {
+            let (sources, n_bytes) = ((*node).src, sys::ggml_nbytes(room));
+            let start = (*room).data.addr();
+            // Views have their address from the start, so a part of the tensor is found, too.
+            let is_inside = |data: *mut c_void| (start..start + n_bytes).contains(&data.addr());
+            let reads = sources.iter().any(|&src| !src.is_null() && is_inside((*src).data));
+            if !reads && n_bytes == sys::ggml_nbytes(node) {
                 ((*node).data, (*node).buffer) = ((*room).data, (*room).buffer);
             }
         }

@@ -106,7 +106,6 @@ pub(crate) struct Outcome {
 }
 
 /// What is heard of one question of several.
-#[allow(clippy::large_enum_variant)] // handed over once an answer
 pub(crate) enum Progress<'a> {
     /// More text.
     Text(&'a str),

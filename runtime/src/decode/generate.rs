@@ -156,7 +156,7 @@ impl<'v> Writer<'v> {
     ) -> Result<Option<FinishReason>> {
         let token = self.choose(logits)?;
         self.tokens.push(token);
-        self.logprobs.push(log_softmax(logits, token as usize));
+        self.logprobs.push(log_softmax(logits, token as usize) as f32);
         let (text, stop) = self.read(token)?;
         self.show(&text, on_text);
         if stop && !self.ignore_stop {
@@ -207,10 +207,10 @@ impl<'v> Writer<'v> {
 }
 
 /// Logarithm of the probability that the logits give to entry `i`.
-pub(crate) fn log_softmax(logits: &[f32], i: usize) -> f32 {
+pub(super) fn log_softmax(logits: &[f32], i: usize) -> f64 {
     let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let sum: f32 = logits.iter().map(|l| (l - max).exp()).sum();
-    logits[i] - max - sum.ln()
+    let sum: f64 = logits.iter().map(|l| f64::from(l - max).exp()).sum();
+    f64::from(logits[i] - max) - sum.ln()
 }
 
 /// Continues the prompt in `session`; `on_text` receives the answer piece by piece.

@@ -150,13 +150,11 @@ impl Pool<'_, '_> {
 
     /// Lets those join that wait, as long as there are sequences and room.
     fn admit(&mut self, listener: &mut impl Listener) {
-        while let Some(&task) = self.waiting.front() {
+        while let (Some(&task), Some(&seq)) = (self.waiting.front(), self.free.last()) {
             // A token for each of the others: whoever joins should not have to leave at once.
             let wanted = self.wanted(task) + self.live.len();
             let fits = self.room() >= wanted as isize;
-            let alone = self.live.is_empty();
-            let can_have = self.live.len() < self.session.ctx.n_outputs();
-            if !can_have || !(fits || alone) {
+            if !fits && !self.live.is_empty() {
                 return;
             }
             self.waiting.pop_front();
@@ -164,10 +162,7 @@ impl Pool<'_, '_> {
                 self.finish(task, FinishReason::ContextFull, listener);
                 continue;
             }
-            let Some(seq) = self.free.pop() else {
-                self.waiting.push_front(task);
-                return;
-            };
+            self.free.pop();
             self.session.ctx.share(SEQ, seq, self.n_prefix);
             self.live.push(Live { task, seq, len: 0, logits_at: None });
         }

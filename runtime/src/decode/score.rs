@@ -3,6 +3,7 @@
 //! The prompt is decoded once; each continuation is a sequence that shares it. A batch holds as many of their tokens as predictions
 //! can be read of, and memory for them is what limits that.
 
+use super::generate::log_softmax;
 use super::session::SEQ;
 use super::{Session, Vectors};
 use crate::error::{Error, Result};
@@ -22,9 +23,11 @@ pub(crate) fn score(
     if slots.len() + longest > session.n_ctx() {
         return Err(Error::ContextFull { n_prompt: slots.len() + longest, n_ctx: session.n_ctx() });
     }
+    // Decodes the last position of a prompt that is there already by itself: the same question has the same
+    // answer to the last bit, whatever was in the cache before.
     session.prefill(slots, vectors)?;
     let first = session.logits()?;
-    let of_first = |c: &Vec<i32>| c.first().map_or(0.0, |&id| log_probability(first, id));
+    let of_first = |c: &Vec<i32>| c.first().map_or(0.0, |&id| log_softmax(first, id as usize));
     let sums = continuations.iter().map(of_first).collect();
     let n_prefix = slots.len();
     let mut scorer = Scorer { session, n_prefix, sums, wanted: Vec::new(), seq: SEQ, n_used: 0 };
@@ -97,7 +100,7 @@ impl Scorer<'_> {
         for wanted in self.wanted.drain(..) {
             let logits = self.session.ctx.logits(wanted.at);
             let logits = logits.ok_or_else(|| Error::internal("no predictions after a decode"))?;
-            self.sums[wanted.continuation] += log_probability(logits, wanted.id);
+            self.sums[wanted.continuation] += log_softmax(logits, wanted.id as usize);
         }
         self.session.batch.clear();
         Ok(())
@@ -109,11 +112,4 @@ impl Scorer<'_> {
         }
         (self.seq, self.n_used) = (SEQ, 0);
     }
-}
-
-/// Logarithm of the probability that the logits give to a token.
-fn log_probability(logits: &[f32], id: i32) -> f64 {
-    let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let sum: f64 = logits.iter().map(|l| f64::from(l - max).exp()).sum();
-    f64::from(logits[id as usize] - max) - sum.ln()
 }
