@@ -50,6 +50,7 @@ pub mod preprocess;
 pub mod prompt;
 mod pyramid;
 mod region;
+pub mod stream;
 mod trace;
 mod vision;
 mod vocabulary;
