@@ -13,19 +13,17 @@ use crate::choice::{Choice, ChooseRequest};
 use crate::decode::{Generation, Session};
 use crate::error::{Error, Result};
 use crate::files::{LlmFile, MmprojFile, check_llm, open_mmproj};
-use crate::pipeline::{ImageRef, ImageSide, Outcome, Pipeline, Question};
-use crate::preprocess::{BoxPolicy, PreprocessMode, PreprocessOptions, RgbImage8, check_boxes};
+use crate::pipeline::{Image, ImageRef, ImageSide, Outcome, Pipeline, Question};
+use crate::preprocess::{BoxPolicy, PixelBox, PreprocessMode, PreprocessOptions, check_boxes};
 use crate::prompt::Dialogue;
-use crate::trace::Trace;
+use crate::trace::{StageTimings, Trace};
 use crate::vocabulary::Vocabulary;
 use ggml_ext::llama::{ContextParams, KvType, LoadOptions};
 use ggml_ext::roi_align::RoiBox;
 use ggml_ext::weights::Residence;
 use ggml_ext::{Backend, CPU, CancelToken, DType, DeviceInfo, DeviceKind};
 use info::model_info;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
-use std::sync::Arc;
 
 /// Context length unless asked otherwise: what the published model was trained with.
 pub const DEFAULT_CONTEXT: usize = 2048;
@@ -47,6 +45,8 @@ pub struct EngineOptions {
     pub mmproj: PathBuf,
     /// Worker threads; 0 means one a processor.
     pub n_threads: usize,
+    /// Worker threads of the image side; 0 means as many as [`EngineOptions::n_threads`].
+    pub vision_threads: usize,
     /// Positions of the context; 0 means [`DEFAULT_CONTEXT`].
     pub n_ctx: usize,
     /// Questions about one image that are answered at once, if the context has room; at most 255.
@@ -82,6 +82,7 @@ impl EngineOptions {
             model: model.into(),
             mmproj: mmproj.into(),
             n_threads: 0,
+            vision_threads: 0,
             n_ctx: 0,
             n_parallel: DEFAULT_PARALLEL,
             gpu_layers: None,
@@ -112,27 +113,19 @@ pub enum Event<'a> {
 ///
 /// Made by [`Engine::conversation`]; usable only with engines that have the same model open.
 pub struct Conversation {
-    image: Arc<RgbImage8>,
-    image_id: u64,
+    image: Image,
     dialogue: Dialogue<RoiBox>,
 }
 
 impl Conversation {
-    fn new(image: RgbImage8, dialogue: Dialogue<RoiBox>) -> Conversation {
-        let mut hasher = DefaultHasher::new();
-        (image.size(), image.data()).hash(&mut hasher);
-        Conversation { image_id: hasher.finish(), image: Arc::new(image), dialogue }
-    }
-
     /// Another conversation about the same image, which begins with what was said in this one.
     #[must_use]
     pub fn fork(&self) -> Conversation {
-        let (image, dialogue) = (self.image.clone(), self.dialogue.clone());
-        Conversation { image, image_id: self.image_id, dialogue }
+        Conversation { image: self.image.clone(), dialogue: self.dialogue.clone() }
     }
 
     /// The image.
-    pub fn image(&self) -> &RgbImage8 {
+    pub fn image(&self) -> &Image {
         &self.image
     }
 
@@ -145,7 +138,7 @@ impl Conversation {
     }
 
     fn image_ref(&self) -> ImageRef<'_> {
-        ImageRef { id: self.image_id, pixels: &self.image }
+        self.image.reference()
     }
 }
 
@@ -185,8 +178,12 @@ impl Engine {
     ) -> Result<Engine> {
         let cancel = CancelToken::new();
         let n_threads = n_threads(options);
+        let vision_threads = match options.vision_threads {
+            0 => n_threads,
+            n => n,
+        };
         let llm = check_llm(&options.model)?;
-        let (backend, mmproj, side) = open_image_side(options, n_threads, &cancel)?;
+        let (backend, mmproj, side) = open_image_side(options, vision_threads, &cancel)?;
         check_pair(options, &llm, &mmproj)?;
         let load = LoadOptions {
             mmap: options.mmap,
@@ -210,8 +207,9 @@ impl Engine {
     }
 
     /// Begins a conversation about an image.
-    pub fn conversation(&self, image: RgbImage8) -> Conversation {
-        Conversation::new(image, Dialogue::new(self.pipeline.vocabulary().special()))
+    pub fn conversation(&self, image: impl Into<Image>) -> Conversation {
+        let dialogue = Dialogue::new(self.pipeline.vocabulary().special());
+        Conversation { image: image.into(), dialogue }
     }
 
     /// Forgets what is kept of images and texts, so that the next question begins from nothing.
@@ -273,7 +271,48 @@ impl Engine {
         requests: &[Request],
         mut on_event: impl FnMut(usize, Event),
     ) -> Vec<Result<Answer>> {
-        many::answer(self, conversations, requests, &mut on_event)
+        many::answer(self, conversations, requests, None, &mut on_event)
+    }
+
+    /// [`Engine::answer_many`], and meanwhile the image side works for the next image and boxes, on a thread of its own:
+    /// `ahead` is asked for them there, again and again until it gives some or all answers are complete. A later question
+    /// about that image finds it encoded and those boxes pooled.
+    ///
+    /// This pays where language model and image side do not compete: on different devices, or with
+    /// [`EngineOptions::vision_threads`] and [`EngineOptions::n_threads`] that are together no more than the processors.
+    ///
+    /// # Errors
+    /// As [`Engine::answer_many`]; an image or box that cannot be used is an error for those who ask about it.
+    ///
+    /// # Panics
+    /// If there are not as many conversations as requests.
+    pub fn answer_many_ahead(
+        &mut self,
+        conversations: &mut [Conversation],
+        requests: &[Request],
+        mut ahead: impl FnMut() -> Option<(Image, Vec<PixelBox>)> + Send,
+        mut on_event: impl FnMut(usize, Event),
+    ) -> Vec<Result<Answer>> {
+        let policy = self.boxes;
+        let mut ahead = || {
+            let (image, boxes) = ahead()?;
+            let checked = check_boxes(&boxes, image.size(), policy).unwrap_or_default();
+            Some((image, checked.iter().map(|b| b.fractions).collect()))
+        };
+        many::answer(self, conversations, requests, Some(&mut ahead), &mut on_event)
+    }
+
+    /// What the language model is shown of boxes: a vector of its width each. They are kept for questions about them.
+    ///
+    /// # Errors
+    /// [`Error::Preprocess`] for a box that cannot be used, [`Error::Cancelled`], [`Error::Compute`].
+    pub fn embed(&mut self, image: &Image, boxes: &[PixelBox]) -> Result<Vec<Vec<f32>>> {
+        let checked = check_boxes(boxes, image.size(), self.boxes)?;
+        let fractions: Vec<RoiBox> = checked.iter().map(|b| b.fractions).collect();
+        let mut timings = StageTimings::default();
+        let all = self.pipeline.look_at_boxes(image.reference(), &fractions, &mut timings)?;
+        let n_embd = all.len() / boxes.len().max(1);
+        Ok(all.chunks(n_embd.max(1)).map(<[f32]>::to_vec).collect())
     }
 
     /// How likely each of given answers is as the next one of the conversation, which stays as it is.

@@ -68,6 +68,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use ggml_ext::llama::KvType;
 pub use ggml_ext::{CancelToken, DeviceInfo, DeviceKind, devices};
 pub use gpt4roi_models::Preset;
+pub use pipeline::Image;
 pub use preprocess::{
     BoxFormat, BoxPolicy, PixelBox, PreprocessMode, RgbImage8, load as load_image,
 };

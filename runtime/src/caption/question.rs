@@ -47,16 +47,23 @@ impl Questions {
             [] => self.texts.clone(),
             own => unique(own),
         };
-        let asked = |text: String| (text.clone(), self.asked(text, region.label.as_deref()));
+        let label = region.label.as_deref();
+        let asked = |text: String| (text.clone(), Self::worded(&text, label, self.class_hint));
         texts.into_iter().map(asked).collect()
     }
 
-    fn asked(&self, question: String, label: Option<&str>) -> Result<Asked, Error> {
-        check(&question)?;
-        Ok(match label.filter(|_| self.class_hint) {
-            Some(label) => Asked { text: hinted(label, &question), question, n_boxes: 2 },
-            None => Asked { text: question.clone(), question, n_boxes: 1 },
-        })
+    /// What is said to the model about a region with that label.
+    pub(crate) fn worded(
+        question: &str,
+        label: Option<&str>,
+        class_hint: bool,
+    ) -> Result<Asked, Error> {
+        check(question)?;
+        let (text, n_boxes) = match label.filter(|_| class_hint) {
+            Some(label) => (hinted(label, question), 2),
+            None => (question.into(), 1),
+        };
+        Ok(Asked { question: question.into(), text, n_boxes })
     }
 }
 

@@ -84,7 +84,7 @@ fn look(
     if boxes.is_empty() {
         return Ok(());
     }
-    engine.pipeline.look_at_boxes(conversation.image_ref(), &boxes, timings)
+    engine.pipeline.look_at_boxes(conversation.image_ref(), &boxes, timings).map(|_| ())
 }
 
 fn answer<'r>(

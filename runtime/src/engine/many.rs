@@ -4,7 +4,7 @@ use super::{Conversation, Engine, Event, Request, answer as to_answer};
 use crate::answer::Answer;
 use crate::decode::Generation;
 use crate::error::Result;
-use crate::pipeline::Progress;
+use crate::pipeline::{Ahead, Progress};
 
 /// A question that was posed and is to be answered.
 struct Posed {
@@ -17,16 +17,19 @@ pub(super) fn answer(
     engine: &mut Engine,
     conversations: &mut [Conversation],
     requests: &[Request],
+    mut ahead: Option<Ahead>,
     on_event: &mut dyn FnMut(usize, Event),
 ) -> Vec<Result<Answer>> {
     assert_eq!(conversations.len(), requests.len(), "one conversation a request");
     let mut results: Vec<Option<Result<Answer>>> = requests.iter().map(|_| None).collect();
     let mut left: Vec<usize> = (0..requests.len()).collect();
     while let Some(&first) = left.first() {
-        let id = conversations[first].image_id;
-        let (same, others) = left.iter().partition(|&&i| conversations[i].image_id == id);
+        let id = conversations[first].image_ref().id;
+        let (same, others) = left.iter().partition(|&&i| conversations[i].image_ref().id == id);
         left = others;
-        about_one_image(engine, conversations, requests, &same, &mut results, on_event);
+        // While the last of the images is talked about, the next can be looked at.
+        let ahead = ahead.take_if(|_| left.is_empty());
+        about_one_image(engine, conversations, requests, &same, ahead, &mut results, on_event);
     }
     // Every question is in one of the groups, and every group answers or refuses all of its own.
     results.into_iter().flatten().collect()
@@ -38,11 +41,13 @@ fn about_one_image(
     conversations: &mut [Conversation],
     requests: &[Request],
     which: &[usize],
+    ahead: Option<Ahead>,
     results: &mut [Option<Result<Answer>>],
     on_event: &mut dyn FnMut(usize, Event),
 ) {
     // One by one is the plain way; a trace shows one question.
-    if which.len() == 1 || engine.pipeline.n_parallel() == 1 || engine.pipeline.trace().is_some() {
+    let alone = which.len() == 1 && ahead.is_none();
+    if alone || engine.pipeline.n_parallel() == 1 || engine.pipeline.trace().is_some() {
         for &i in which {
             let event = |event: Event| on_event(i, event);
             results[i] = Some(engine.ask(&mut conversations[i], &requests[i], event));
@@ -62,7 +67,7 @@ fn about_one_image(
     let questions: Vec<_> =
         posed.iter().map(|(i, p)| (&conversations[*i].dialogue, &p.generation)).collect();
     let image = conversations[first].image_ref();
-    engine.pipeline.run_many(image, &questions, &mut |k, progress| {
+    engine.pipeline.run_many(image, &questions, ahead, &mut |k, progress| {
         let (i, p) = &posed[k];
         match progress {
             Progress::Text(text) => on_event(*i, Event::Text(text)),

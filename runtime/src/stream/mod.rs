@@ -1,7 +1,33 @@
 //! Detections of a camera in, answers out, for as long as they come.
+//!
+//! ```text
+//! lines ──► dialect ──► Message ─┐                  ┌─► repeats, drops: at once
+//!                                ├─► Hub: Scheduler ┤
+//! video ──► frames ── matching ──┘                  └─► Job ──► worker ──► answers
+//! ```
+//!
+//! A [`Scheduler`] decides what is described and what is known or left out, and does nothing else: no clock, no thread, no
+//! file. The [`Hub`] gives it the time and says what it settles; readers and the [worker](work) share it. Memory is bounded
+//! everywhere: frames that wait, tracks that are remembered, pictures that are kept.
 
+mod describer;
+mod hub;
 mod message;
+mod record;
+mod schedule;
+mod source;
+mod watchdog;
+mod worker;
 
+pub use describer::Describer;
+pub use hub::{Hub, Sink};
 pub use message::{
     Command, Detection, Detections, FrameRef, MAX_DETECTIONS, Message, Picture, Settings,
 };
+pub use record::{OUTPUT_VERSION, Record, Region, Stats};
+pub use schedule::{
+    Asked, Counters, Drops, Failure, Fate, Frame, Job, Known, MAX_TRACKS, Order, Policy, Reason,
+    Said, Scheduler, Settled, Why,
+};
+pub use source::Source;
+pub use worker::{Ahead, Manner, work};
