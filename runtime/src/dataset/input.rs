@@ -49,14 +49,14 @@ pub(super) fn text(path: &Path) -> Result<String, Error> {
 }
 
 /// A file line by line.
-pub(super) struct Lines<R> {
+pub(crate) struct Lines<R> {
     reader: R,
     number: u64,
 }
 
 /// How a line was read.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Line {
+pub(crate) enum Line {
     /// All of it.
     Whole,
     /// It is longer than [`MAX_RECORD_BYTES`] and was skipped.
@@ -64,17 +64,17 @@ pub(super) enum Line {
 }
 
 impl<R: BufRead> Lines<R> {
-    pub(super) fn new(reader: R) -> Self {
+    pub(crate) fn new(reader: R) -> Self {
         Self { reader, number: 0 }
     }
 
     /// Number of the line read last, from 1.
-    pub(super) fn number(&self) -> u64 {
+    pub(crate) fn number(&self) -> u64 {
         self.number
     }
 
     /// Reads the next line into `line`, with its end; `None` at the end of the file.
-    pub(super) fn read(&mut self, line: &mut Vec<u8>) -> io::Result<Option<Line>> {
+    pub(crate) fn read(&mut self, line: &mut Vec<u8>) -> io::Result<Option<Line>> {
         self.read_up_to(line, MAX_RECORD_BYTES)
     }
 

@@ -21,7 +21,7 @@ pub(super) fn parse<T: DeserializeOwned>(path: &Path, reader: impl Read) -> Resu
 ///
 /// # Errors
 /// The reason, which names the field.
-pub(super) fn parse_line<T: DeserializeOwned>(line: &[u8]) -> Result<T, String> {
+pub(crate) fn parse_line<T: DeserializeOwned>(line: &[u8]) -> Result<T, String> {
     let mut deserializer = serde_json::Deserializer::from_slice(line);
     let value = field_by_field(&mut deserializer).map_err(|failed| failed.reason())?;
     deserializer.end().map_err(|error| Failed { field: None, error }.reason())?;
@@ -149,7 +149,7 @@ impl Failed {
 
 /// An id: an integer or a string.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Id {
+pub(crate) enum Id {
     Number(i64),
     Text(Box<str>),
 }

@@ -54,7 +54,10 @@ pub use detect::detect;
 pub use entry::{Entry, MAX_REGIONS, Region, RegionBox};
 pub use error::{Error, Place};
 pub use format::Format;
+pub(crate) use input::{Line, Lines};
 pub use input::{MAX_DOCUMENT_BYTES, MAX_RECORD_BYTES};
+pub(crate) use json::{Id, parse_line};
+pub(crate) use shape::{fractions, hull, number as finite, pixels};
 pub use warning::Warning;
 
 use std::fmt;

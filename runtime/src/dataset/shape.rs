@@ -7,7 +7,7 @@ use crate::preprocess::{BoxFormat, PixelBox};
 ///
 /// # Errors
 /// The reason, if it is not finite or empty.
-pub(super) fn pixels(values: [f64; 4], format: BoxFormat) -> Result<RegionBox, String> {
+pub(crate) fn pixels(values: [f64; 4], format: BoxFormat) -> Result<RegionBox, String> {
     let [x1, y1, x2, y2] = usable(format.to_xyxy(values))?;
     Ok(RegionBox::Pixels(PixelBox::new(x1, y1, x2, y2)))
 }
@@ -16,7 +16,7 @@ pub(super) fn pixels(values: [f64; 4], format: BoxFormat) -> Result<RegionBox, S
 ///
 /// # Errors
 /// The reason, if it is not finite or empty.
-pub(super) fn fractions(values: [f64; 4], format: BoxFormat) -> Result<RegionBox, String> {
+pub(crate) fn fractions(values: [f64; 4], format: BoxFormat) -> Result<RegionBox, String> {
     usable(format.to_xyxy(values)).map(RegionBox::Fractions)
 }
 
@@ -38,7 +38,7 @@ fn usable(edges: [f64; 4]) -> Result<[f64; 4], String> {
 ///
 /// # Errors
 /// The reason, if there is no point.
-pub(super) fn hull(points: &[[f64; 2]]) -> Result<[f64; 4], String> {
+pub(crate) fn hull(points: &[[f64; 2]]) -> Result<[f64; 4], String> {
     let (&[x, y], others) = points.split_first().ok_or("a shape without points has no box")?;
     Ok(others.iter().fold([x, y, x, y], |[x1, y1, x2, y2], &[x, y]| {
         [x1.min(x), y1.min(y), x2.max(x), y2.max(y)]
@@ -70,7 +70,7 @@ pub(super) fn ellipse([cx, cy]: [f64; 2], [rx, ry]: [f64; 2], degrees: f64) -> [
 ///
 /// # Errors
 /// The reason, which names `field`.
-pub(super) fn number(field: &str, text: &str) -> Result<f64, String> {
+pub(crate) fn number(field: &str, text: &str) -> Result<f64, String> {
     let value: Option<f64> = text.trim().parse().ok();
     let finite = value.filter(|v| v.is_finite());
     finite.ok_or_else(|| format!("field `{field}`: `{}` is not a finite number", shortened(text)))

@@ -11,15 +11,21 @@
 //! everywhere: frames that wait, tracks that are remembered, pictures that are kept.
 
 mod describer;
+mod dialect;
+mod feed;
 mod hub;
 mod message;
 mod record;
 mod schedule;
 mod source;
+#[cfg(test)]
+mod tests;
 mod watchdog;
 mod worker;
 
 pub use describer::Describer;
+pub use dialect::{Dialect, Error as DialectError};
+pub use feed::Feed;
 pub use hub::{Hub, Sink};
 pub use message::{
     Command, Detection, Detections, FrameRef, MAX_DETECTIONS, Message, Picture, Settings,

@@ -77,7 +77,7 @@ pub struct Region {
     /// The box is in fractions of the picture.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub normalized: bool,
-    /// What was asked.
+    /// The detection's own question, if it has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub question: Option<String>,
     /// What was answered, or the next piece of it.
@@ -154,6 +154,7 @@ impl Region {
             track: detection.track.clone(),
             label: detection.label.clone(),
             score: detection.score,
+            question: detection.question.clone(),
             edges,
             normalized,
             latency_ms: milliseconds(now.saturating_sub(frame.arrived)),
@@ -161,9 +162,8 @@ impl Region {
         }
     }
 
-    fn answered(self, question: &str, why: Why, answer: &Answer) -> Region {
+    fn answered(self, why: Why, answer: &Answer) -> Region {
         Region {
-            question: Some(question.into()),
             answer: Some(answer.text.clone()),
             logprob: Some(answer.logprob).filter(|v| v.is_finite()),
             finish: Some(answer.finish),
@@ -176,7 +176,6 @@ impl Region {
 
     fn repeated(self, said: &Said, now: std::time::Duration) -> Region {
         Region {
-            question: Some(said.question.clone()),
             answer: Some(said.answer.clone()),
             logprob: Some(said.logprob).filter(|v| v.is_finite()),
             age: Some(milliseconds(now.saturating_sub(said.seen)) / 1e3),
@@ -190,8 +189,8 @@ impl From<&Settled> for Record {
         let Settled { frame, detection, fate, at } = settled;
         let region = Region::about(frame, detection, *at);
         match fate {
-            Fate::Answered { why, question, answer } => {
-                Record::Answer(Box::new(region.answered(question, *why, answer)))
+            Fate::Answered { why, answer } => {
+                Record::Answer(Box::new(region.answered(*why, answer)))
             }
             Fate::Repeated(said) => Record::Repeat(Box::new(region.repeated(said, *at))),
             Fate::Dropped { reason, error, partial } => Record::Drop(Box::new(Region {

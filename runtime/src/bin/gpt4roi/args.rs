@@ -5,6 +5,7 @@ use crate::bench::Bench;
 use crate::caption::Caption;
 use crate::demo::Demo;
 use crate::merge::Merge;
+use crate::stream::Stream;
 use argh::FromArgs;
 use gpt4roi::Normalise;
 use std::path::PathBuf;
@@ -33,6 +34,7 @@ pub(crate) enum Command {
     Caption(Caption),
     Merge(Merge),
     Choose(Choose),
+    Stream(Stream),
     Inspect(Inspect),
     Compare(Compare),
     Bench(Bench),

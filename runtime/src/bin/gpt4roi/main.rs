@@ -18,6 +18,7 @@ mod merge;
 mod output;
 mod parse;
 mod setup;
+mod stream;
 mod welcome;
 
 use args::Command;
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
         Command::Caption(a) => caption::run(a),
         Command::Merge(a) => merge::run(a),
         Command::Choose(a) => choose::run(a),
+        Command::Stream(a) => stream::run(a),
         Command::Inspect(a) => inspect::run(a),
         Command::Compare(a) => compare::run(a),
         Command::Bench(a) => bench::run(a),

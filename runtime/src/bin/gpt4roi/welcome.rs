@@ -8,6 +8,8 @@ gpt4roi answers questions about boxes in an image, on this machine.
   gpt4roi ask       one question about boxes of your image
   gpt4roi chat      a conversation about an image
   gpt4roi caption   every box of a set of images, resumable; `merge` puts shards together
+  gpt4roi choose    how likely given answers are for a box
+  gpt4roi stream    what a detector sees, as long as it sees something
   gpt4roi inspect   what a model file contains
   gpt4roi compare   every stage against reference tensors
   gpt4roi bench     how fast every stage is, and how close to what the machine can do

@@ -100,8 +100,6 @@ pub enum Fate {
     Answered {
         /// Why.
         why: Why,
-        /// What was asked.
-        question: String,
         /// What was answered.
         answer: Box<Answer>,
     },
@@ -440,7 +438,7 @@ impl<P> Scheduler<P> {
         self.mean_tokens += (answer.n_generated as f64 - self.mean_tokens) / 8.0;
         self.counters.answered += 1;
         let said = Said {
-            question: question.clone(),
+            question,
             answer: answer.text.clone(),
             logprob: answer.logprob,
             seen: frame.arrived,
@@ -448,7 +446,7 @@ impl<P> Scheduler<P> {
             embedding,
         };
         self.tracks.remember(&key, Arc::new(said));
-        let fate = Fate::Answered { why, question, answer: Box::new(answer) };
+        let fate = Fate::Answered { why, answer: Box::new(answer) };
         Settled { frame: frame.clone(), detection, fate, at: now }
     }
 

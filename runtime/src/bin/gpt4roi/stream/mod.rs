@@ -1,0 +1,166 @@
+//! `gpt4roi stream`: detections of a camera in, answers out.
+
+mod args;
+mod notify;
+mod status;
+
+pub(crate) use args::Stream;
+
+use crate::asking::Asking;
+use crate::constraint::text;
+use crate::setup;
+use anyhow::Context;
+use gpt4roi::stream::{Feed, Hub, Manner, OUTPUT_VERSION, Policy, Record, Sink, work};
+use gpt4roi::{BoxPolicy, CancelToken, EngineOptions};
+use notify::Supervisor;
+use status::Status;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Write};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+/// How often the supervisor, the terminal and the clock for counters are looked after.
+const TICK: Duration = Duration::from_millis(500);
+
+pub(crate) fn run(args: &Stream) -> anyhow::Result<u8> {
+    setup::logs(args.verbose);
+    args.check()?;
+    let options = options(args)?;
+    let (policy, manner) = (policy(args)?, manner(args, options.boxes)?);
+    let input = open(args.input.as_deref())?;
+    let question = policy.question.clone();
+    let mut engine = setup::engine(&options)?;
+    let hub = Arc::new(Hub::new(policy, args.wait, sink()));
+    listen(&hub, engine.cancel_token())?;
+    let model = engine.info().name.clone();
+    hub.say(&Record::Ready { v: OUTPUT_VERSION, model, question });
+    read(&hub, args, input);
+    look_after(&hub, args.stats_every);
+    let cancel = engine.cancel_token();
+    let result = work(&hub, &mut engine, &manner, &cancel);
+    hub.say(&Record::Stats(hub.stats()));
+    match hub.take_error() {
+        Some(e) => Err(e.into()),
+        None => result.map(|()| crate::DONE).map_err(Into::into),
+    }
+}
+
+fn policy(args: &Stream) -> anyhow::Result<Policy> {
+    Ok(Policy {
+        question: args.question()?,
+        min_score: args.min_score,
+        labels: args.only.clone(),
+        prefer: args.prefer.clone(),
+        order: args.order,
+        max_regions: args.max_regions,
+        queue: args.queue,
+        deadline: args.deadline,
+        refresh: args.refresh,
+        min_overlap: args.min_overlap,
+        max_distance: (args.max_distance > 0.0).then_some(args.max_distance),
+        tokens_per_second: args.tokens_per_second,
+        every_frame: args.embed || !labels(args)?.is_empty(),
+    })
+}
+
+fn manner(args: &Stream, boxes: BoxPolicy) -> anyhow::Result<Manner> {
+    Ok(Manner {
+        sampling: args.sampling(),
+        max_tokens: args.max_tokens,
+        constraint: args.constraint()?,
+        class_hint: args.class_hint,
+        partial: args.partial,
+        embed: args.embed,
+        labels: labels(args)?,
+        compare: args.max_distance > 0.0,
+        boxes,
+        overlap: args.overlap,
+    })
+}
+
+/// Labels of the command line, and those of the file, one a line.
+fn labels(args: &Stream) -> anyhow::Result<Vec<String>> {
+    let mut labels = args.label.clone();
+    if let Some(path) = &args.labels {
+        let text = text(path)?;
+        let lines = text.trim_start_matches('\u{feff}').lines().map(str::trim);
+        labels.extend(lines.filter(|line| !line.is_empty()).map(str::to_owned));
+    }
+    Ok(labels)
+}
+
+fn options(args: &Stream) -> anyhow::Result<EngineOptions> {
+    let mut options =
+        EngineOptions { n_parallel: args.max_regions.min(255), ..args.engine_options()? };
+    if args.overlap {
+        let all = match args.threads {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            n => n,
+        };
+        options.vision_threads = (all / 3).max(1);
+        options.n_threads = (all - options.vision_threads).max(1);
+    }
+    Ok(options)
+}
+
+fn open(path: Option<&Path>) -> anyhow::Result<Box<dyn BufRead + Send>> {
+    let Some(path) = path else {
+        return Ok(Box::new(BufReader::new(io::stdin())));
+    };
+    let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(Box::new(BufReader::new(file)))
+}
+
+/// A line a record, on its way at once.
+fn sink() -> Sink {
+    Box::new(|record| {
+        let mut line = serde_json::to_vec(record)?;
+        line.push(b'\n');
+        let mut out = io::stdout().lock();
+        out.write_all(&line)?;
+        out.flush()
+    })
+}
+
+/// The first signal lets the frame at hand be finished, the second does not.
+fn listen(hub: &Arc<Hub>, cancel: CancelToken) -> anyhow::Result<()> {
+    let (hub, signals) = (hub.clone(), AtomicUsize::new(0));
+    let handler = move || match signals.fetch_add(1, Ordering::Relaxed) {
+        0 => hub.stop(),
+        1 => cancel.cancel(),
+        _ => std::process::exit(crate::INTERRUPTED.into()),
+    };
+    ctrlc::set_handler(handler).context("cannot listen for signals")
+}
+
+/// Reads the lines on a thread of their own, which ends with them or with the process.
+fn read(hub: &Arc<Hub>, args: &Stream, input: Box<dyn BufRead + Send>) {
+    let (hub, dialect, images) = (hub.clone(), args.dialect, args.images.clone());
+    std::thread::spawn(move || {
+        if let Err(e) = Feed::new(&hub, dialect, images).run(input) {
+            eprintln!("gpt4roi: the input cannot be read any further: {e}");
+            hub.end();
+        }
+    });
+}
+
+/// Tells the supervisor and the terminal how it goes, on a thread that ends with the process.
+fn look_after(hub: &Arc<Hub>, stats_every: Option<Duration>) {
+    let (hub, supervisor, mut status) = (hub.clone(), Supervisor::find(), Status::new());
+    supervisor.ready();
+    std::thread::spawn(move || {
+        let mut said = Duration::ZERO;
+        loop {
+            std::thread::sleep(TICK);
+            let stats = hub.stats();
+            supervisor.alive(hub.silence(), &stats);
+            status.show(&stats);
+            if stats_every.is_some_and(|every| hub.now() >= said + every) {
+                said = hub.now();
+                hub.say(&Record::Stats(stats));
+            }
+        }
+    });
+}

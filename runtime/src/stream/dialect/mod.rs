@@ -1,0 +1,218 @@
+//! Lines of detectors become messages, whatever wrote them.
+
+mod coco;
+mod command;
+mod deepstream;
+mod frigate;
+mod mot;
+mod own;
+mod parts;
+#[cfg(test)]
+mod tests;
+mod time;
+mod ultralytics;
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde_json::Value;
+
+use super::{Detections, Message};
+
+/// How a detector writes what it sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// This project's own: a frame a line.
+    Own,
+    /// Ultralytics' results as JSON, the list of a frame a line.
+    Ultralytics,
+    /// DeepStream's minimal message schema.
+    Deepstream,
+    /// Frigate's events.
+    Frigate,
+    /// COCO results: an object a detection, or a list of them.
+    Coco,
+    /// MOT Challenge: comma-separated, a line a detection.
+    Mot,
+}
+
+impl Dialect {
+    /// All of them.
+    pub const ALL: [Dialect; 6] =
+        [Self::Own, Self::Ultralytics, Self::Deepstream, Self::Frigate, Self::Coco, Self::Mot];
+
+    /// What it is called on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Own => "gpt4roi",
+            Self::Ultralytics => "ultralytics",
+            Self::Deepstream => "deepstream",
+            Self::Frigate => "frigate",
+            Self::Coco => "coco",
+            Self::Mot => "mot",
+        }
+    }
+}
+
+impl fmt::Display for Dialect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Dialect {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let found = Self::ALL.into_iter().find(|d| d.name() == text);
+        found.ok_or_else(|| {
+            let names = Self::ALL.map(Dialect::name).join(", ");
+            Error { dialect: None, reason: format!("choose one of {names}") }
+        })
+    }
+}
+
+/// A line, or a detection of it, that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Error {
+    /// The dialect it was read as, if that is known.
+    pub dialect: Option<Dialect>,
+    /// What is wrong, with the field that is meant.
+    pub reason: String,
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.dialect {
+            Some(dialect) => write!(f, "as `{dialect}`: {}", self.reason),
+            None => f.write_str(&self.reason),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// What a line gave.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Read {
+    /// What is complete with it.
+    pub messages: Vec<Message>,
+    /// Detections that cannot be used; the others of their frame can.
+    pub refused: Vec<Error>,
+}
+
+/// What a dialect makes of a line: frames, and reasons against single detections.
+#[derive(Default)]
+struct Parsed {
+    frames: Vec<Detections>,
+    refused: Vec<String>,
+}
+
+impl Parsed {
+    fn frame(frame: Detections) -> Parsed {
+        Parsed { frames: vec![frame], refused: Vec::new() }
+    }
+}
+
+/// Reads lines one after the other.
+#[derive(Default)]
+pub struct Reader {
+    dialect: Option<Dialect>,
+    /// A frame that the next line may add to.
+    group: parts::Group,
+}
+
+impl Reader {
+    /// A reader of a dialect, or of the one that the first line is in.
+    pub fn new(dialect: Option<Dialect>) -> Reader {
+        Reader { dialect, group: parts::Group::default() }
+    }
+
+    /// The dialect, as soon as it is known.
+    pub fn dialect(&self) -> Option<Dialect> {
+        self.dialect
+    }
+
+    /// Takes a line without its end.
+    ///
+    /// # Errors
+    /// What is wrong with it; the next line can be read all the same.
+    pub fn push(&mut self, line: &[u8]) -> Result<Read, Error> {
+        let line = line.trim_ascii();
+        if line.is_empty() {
+            return Ok(Read::default());
+        }
+        if let Some(command) = command::parse(line) {
+            let command = command.map_err(|reason| Error { dialect: None, reason })?;
+            // What came before it is meant to be seen before it.
+            let mut read = self.finish();
+            read.messages.push(Message::Command(command));
+            return Ok(read);
+        }
+        let dialect = match self.dialect {
+            Some(dialect) => dialect,
+            None => recognise(line)?,
+        };
+        let fail = |reason| Error { dialect: Some(dialect), reason };
+        let parsed = self.parse(dialect, line).map_err(fail)?;
+        self.dialect = Some(dialect);
+        Ok(Read {
+            messages: parsed.frames.into_iter().map(Message::Detections).collect(),
+            refused: parsed.refused.into_iter().map(fail).collect(),
+        })
+    }
+
+    /// What was waiting for the next line.
+    pub fn finish(&mut self) -> Read {
+        let messages = self.group.take().into_iter().map(Message::Detections).collect();
+        Read { messages, refused: Vec::new() }
+    }
+
+    fn parse(&mut self, dialect: Dialect, line: &[u8]) -> Result<Parsed, String> {
+        match dialect {
+            Dialect::Own => own::parse(line),
+            Dialect::Ultralytics => ultralytics::parse(line),
+            Dialect::Deepstream => deepstream::parse(line),
+            Dialect::Frigate => frigate::parse(line),
+            Dialect::Coco => coco::parse(line, &mut self.group),
+            Dialect::Mot => mot::parse(line, &mut self.group),
+        }
+    }
+}
+
+/// The dialect of a line, by what no other has.
+fn recognise(line: &[u8]) -> Result<Dialect, Error> {
+    let unknown = |reason: &str| Error {
+        dialect: None,
+        reason: format!("{reason}; name the dialect of the input if this line is right"),
+    };
+    if line[0].is_ascii_digit() {
+        return Ok(Dialect::Mot);
+    }
+    let value: Value = serde_json::from_slice(line)
+        .map_err(|e| unknown(&format!("neither JSON nor comma-separated numbers ({e})")))?;
+    let object = match &value {
+        Value::Array(items) => match items.first() {
+            None => return Ok(Dialect::Ultralytics),
+            Some(first) => first,
+        },
+        other => other,
+    };
+    let has = |key: &str| object.get(key).is_some();
+    let dialect = if has("bbox") {
+        Dialect::Coco
+    } else if value.is_array() && has("box") {
+        Dialect::Ultralytics
+    } else if has("after") && has("type") {
+        Dialect::Frigate
+    } else if has("objects") && (has("sensorId") || has("@timestamp")) {
+        Dialect::Deepstream
+    } else if has("results") || has("predictions") {
+        Dialect::Ultralytics
+    } else if has("detections") || has("v") {
+        Dialect::Own
+    } else {
+        return Err(unknown("JSON of no known dialect"));
+    };
+    Ok(dialect)
+}

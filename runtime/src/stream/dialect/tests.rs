@@ -1,0 +1,333 @@
+use super::*;
+use crate::PixelBox;
+use crate::dataset::RegionBox;
+use crate::stream::{Command, Detection, FrameRef, Picture};
+use proptest::prelude::*;
+
+fn lines(text: &str) -> (Option<Dialect>, Vec<Message>, Vec<String>) {
+    let (mut reader, mut messages, mut errors) = (Reader::new(None), Vec::new(), Vec::new());
+    let mut keep = |read: Read| {
+        messages.extend(read.messages);
+        read.refused.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    for line in text.lines() {
+        match reader.push(line.as_bytes()) {
+            Ok(read) => errors.extend(keep(read)),
+            Err(e) => errors.push(e.to_string()),
+        }
+    }
+    errors.extend(keep(reader.finish()));
+    (reader.dialect(), messages, errors)
+}
+
+fn at(x1: f64, y1: f64, x2: f64, y2: f64) -> Detection {
+    Detection::new(RegionBox::Pixels(PixelBox::new(x1, y1, x2, y2)))
+}
+
+fn frame(frame: FrameRef, items: Vec<Detection>) -> Message {
+    Message::Detections(Detections { frame, items })
+}
+
+fn some(text: &str) -> Option<String> {
+    Some(text.into())
+}
+
+/// Lines, and what they should give in which dialect.
+fn accepted() -> Vec<(&'static str, Dialect, Vec<Message>)> {
+    let numbered = |seq| FrameRef { seq: Some(seq), ..FrameRef::default() };
+    vec![
+        (
+            r#"{"v":1,"camera":"door","seq":3,"time":1.5,"image":"3.jpg","size":[640,480],"detections":[{"box":[1,2,3,4],"label":"dog","score":0.5,"track":7,"question":"What is <region1>?","priority":2}]}"#,
+            Dialect::Own,
+            vec![frame(
+                FrameRef {
+                    camera: "door".into(),
+                    seq: Some(3),
+                    time: Some(1.5),
+                    picture: Some(Picture::Path("3.jpg".into())),
+                    size: Some((640, 480)),
+                },
+                vec![Detection {
+                    label: some("dog"),
+                    score: Some(0.5),
+                    track: some("7"),
+                    question: some("What is <region1>?"),
+                    priority: Some(2.0),
+                    ..at(1.0, 2.0, 3.0, 4.0)
+                }],
+            )],
+        ),
+        (
+            r#"{"jpeg":"/9j/","normalized":true,"box_format":"cxcywh","detections":[{"box":[0.5,0.5,0.2,0.5]}]}"#,
+            Dialect::Own,
+            vec![frame(
+                FrameRef { picture: Some(Picture::Bytes(vec![255, 216, 255])), ..numbered(0) },
+                vec![Detection::new(RegionBox::Fractions([0.4, 0.25, 0.6, 0.75]))],
+            )],
+        ),
+        (
+            r#"[{"name":"person","class":0,"confidence":0.9,"box":{"x1":1,"y1":2,"x2":3.5,"y2":4},"track_id":4,"keypoints":{"x":[1]}}]"#,
+            Dialect::Ultralytics,
+            vec![frame(
+                FrameRef::default(),
+                vec![Detection {
+                    label: some("person"),
+                    score: Some(0.9),
+                    track: some("4"),
+                    ..at(1.0, 2.0, 3.5, 4.0)
+                }],
+            )],
+        ),
+        (
+            r#"{"frame":8,"path":"a.png","results":[{"name":"x","box":{"x1":0.1,"y1":0.2,"x2":0.3,"y2":1}}]}"#,
+            Dialect::Ultralytics,
+            vec![frame(
+                FrameRef { picture: Some(Picture::Path("a.png".into())), ..numbered(8) },
+                vec![Detection {
+                    label: some("x"),
+                    ..Detection::new(RegionBox::Fractions([0.1, 0.2, 0.3, 1.0]))
+                }],
+            )],
+        ),
+        (
+            r#"[{"name":"ship","box":{"x1":5,"y1":0,"x2":10,"y2":5,"x3":5,"y3":10,"x4":0,"y4":5}}]"#,
+            Dialect::Ultralytics,
+            vec![frame(
+                FrameRef::default(),
+                vec![Detection { label: some("ship"), ..at(0.0, 0.0, 10.0, 10.0) }],
+            )],
+        ),
+        (
+            r#"{"version":"4.0","id":"252","@timestamp":"1970-01-01T00:01:00.500Z","sensorId":"yard","objects":["18|10|20|30|40.5|Vehicle|#|sedan|blue|0.75","18446744073709551615|1|2|3|4|Person"]}"#,
+            Dialect::Deepstream,
+            vec![frame(
+                FrameRef { camera: "yard".into(), time: Some(60.5), ..numbered(252) },
+                vec![
+                    Detection {
+                        label: some("Vehicle"),
+                        score: Some(0.75),
+                        track: some("18"),
+                        ..at(10.0, 20.0, 30.0, 40.5)
+                    },
+                    Detection { label: some("Person"), ..at(1.0, 2.0, 3.0, 4.0) },
+                ],
+            )],
+        ),
+        (
+            r#"{"type":"new","before":{},"after":{"id":"1.2-ab","camera":"front","frame_time":17.5,"label":"person","sub_label":null,"score":0.8,"box":[424,500,536,712],"false_positive":false}}
+{"type":"end","before":{},"after":{"id":"1.2-ab","camera":"front","frame_time":18,"box":[424,500,536,712]}}"#,
+            Dialect::Frigate,
+            vec![
+                frame(
+                    FrameRef { camera: "front".into(), time: Some(17.5), ..FrameRef::default() },
+                    vec![Detection {
+                        label: some("person"),
+                        score: Some(0.8),
+                        track: some("1.2-ab"),
+                        ..at(424.0, 500.0, 536.0, 712.0)
+                    }],
+                ),
+                frame(
+                    FrameRef { camera: "front".into(), time: Some(18.0), ..FrameRef::default() },
+                    vec![],
+                ),
+            ],
+        ),
+        (
+            r#"{"image_id":4,"category_id":1,"bbox":[1,2,10,20],"score":0.5}
+{"image_id":4,"category_id":1,"bbox":[5,5,1,1],"score":0.25}
+{"image_id":5,"category_id":1,"bbox":[1,2,10,20]}"#,
+            Dialect::Coco,
+            vec![
+                frame(
+                    numbered(4),
+                    vec![
+                        Detection { score: Some(0.5), ..at(1.0, 2.0, 11.0, 22.0) },
+                        Detection { score: Some(0.25), ..at(5.0, 5.0, 6.0, 6.0) },
+                    ],
+                ),
+                frame(numbered(5), vec![at(1.0, 2.0, 11.0, 22.0)]),
+            ],
+        ),
+        (
+            "1, 3, 794.27, 247.59, 71.245, 174.88, -1, -1, -1, -1\n1,-1,1,1,10,10,0.5\n2,3,1,1,10,10,1,1,0.8",
+            Dialect::Mot,
+            vec![
+                frame(
+                    numbered(0),
+                    vec![
+                        Detection {
+                            track: some("3"),
+                            ..at(793.27, 246.59, 793.27 + 71.245, 246.59 + 174.88)
+                        },
+                        Detection { score: Some(0.5), ..at(0.0, 0.0, 10.0, 10.0) },
+                    ],
+                ),
+                frame(
+                    numbered(1),
+                    vec![Detection {
+                        track: some("3"),
+                        score: Some(1.0),
+                        ..at(0.0, 0.0, 10.0, 10.0)
+                    }],
+                ),
+            ],
+        ),
+    ]
+}
+
+#[test]
+fn lines_of_every_dialect_are_recognised_and_read() {
+    for (text, dialect, mut expected) in accepted() {
+        // The second example names no number.
+        if text.starts_with(r#"{"jpeg""#)
+            && let Message::Detections(d) = &mut expected[0]
+        {
+            d.frame.seq = None;
+        }
+        assert_eq!(lines(text), (Some(dialect), expected, vec![]), "{text}");
+    }
+}
+
+#[test]
+fn names_are_read_back() {
+    for dialect in Dialect::ALL {
+        assert_eq!(dialect.to_string().parse(), Ok(dialect));
+    }
+    assert!("yolo".parse::<Dialect>().is_err_and(|e| e.to_string().contains("ultralytics")));
+}
+
+#[test]
+fn what_is_wrong_is_named() {
+    let deep = format!("{}{}", "[".repeat(5000), "]".repeat(5000));
+    let long =
+        format!(r#"{{"v":1,"detections":[{{"box":[1,2,3,4],"label":"{}"}}]}}"#, "x".repeat(300));
+    for (text, words) in [
+        (r#"{"v":2,"detections":[]}"#, "`v`: version 2"),
+        (r#"{"v":1,"detection":[]}"#, "`detection`"),
+        (r#"{"v":1,"image":"a","jpeg":"b","detections":[]}"#, "exclude each other"),
+        (r#"{"v":1,"jpeg":"*","detections":[]}"#, "base64"),
+        (r#"{"v":1,"size":[0,3],"detections":[]}"#, "`size`"),
+        (r#"{"v":1,"detections":[{"box":[3,2,1,4]}]}"#, "`box`: box 3,2,1,4"),
+        (r#"{"v":1,"detections":[{"box":[1,2,3,4],"lable":"x"}]}"#, "lable"),
+        (r#"{"v":1,"detections":[{"box":[1,2,3]}]}"#, "`box`"),
+        (r#"{"v":1,"seq":-1,"detections":[]}"#, "`seq`"),
+        (&long, "300 bytes"),
+        (r#"[{"name":"x","box":{"x1":1,"y1":2,"x2":3}}]"#, "y2"),
+        (r#"{"id":"1","@timestamp":"yesterday","objects":[]}"#, "@timestamp"),
+        (r#"{"id":"1","sensorId":"a","objects":["1|2|3"]}"#, "3 parts"),
+        (r#"{"type":"gone","after":{"id":"1"}}"#, "`type`"),
+        (r#"{"type":"new","after":{"id":"1"}}"#, "after.box"),
+        (r#"{"image_id":1,"bbox":[1,2,-3,4]}"#, "`bbox`"),
+        ("0,1,2,3,4,5", "from 1"),
+        ("1,2,3", "3 fields"),
+        ("1,2,nan,4,5,6", "`left`"),
+        ("hello", "neither JSON"),
+        ("{\"a\":1}", "no known dialect"),
+        (&deep, "recursion limit"),
+        (r#"{"cmd":"jump"}"#, "jump"),
+        (r#"{"cmd":"set","deadline":-1}"#, "`deadline`"),
+        (r#"{"cmd":"set","question":"What is it?"}"#, "`question`"),
+        (r#"{"cmd":"set","max_regions":0}"#, "`max_regions`"),
+        (r#"{"cmd":"set","colour":1}"#, "colour"),
+    ] {
+        let (_, messages, errors) = lines(text);
+        assert!(errors.iter().any(|e| e.contains(words)), "{text}: {errors:?}");
+        let seen = |m: &Message| matches!(m, Message::Detections(d) if !d.items.is_empty());
+        assert!(!messages.iter().any(seen), "{text}: {messages:?}");
+    }
+}
+
+#[test]
+fn one_broken_detection_does_not_lose_the_others() {
+    let (_, messages, errors) =
+        lines(r#"{"v":1,"detections":[{"box":[1,2,3,4]},{"box":[9,9,1,1]},{"box":[5,6,7,8]}]}"#);
+    let expected = vec![at(1.0, 2.0, 3.0, 4.0), at(5.0, 6.0, 7.0, 8.0)];
+    assert_eq!(messages, [frame(FrameRef::default(), expected)]);
+    assert_eq!(errors.len(), 1);
+    assert!(errors[0].contains("detection 1"), "{errors:?}");
+}
+
+#[test]
+fn commands_are_understood_in_every_dialect() {
+    let (dialect, messages, errors) = lines("1,1,1,1,5,5\n{\"cmd\":\"stats\"}\n1,2,1,1,5,5");
+    assert_eq!((dialect, errors), (Some(Dialect::Mot), vec![]));
+    assert!(matches!(messages[0], Message::Detections(_)));
+    assert_eq!(messages[1], Message::Command(Command::Stats));
+    assert_eq!(messages.len(), 3);
+    // A field of that name inside a detection is no command.
+    let (_, messages, _) = lines(r#"{"v":1,"detections":[{"box":[1,2,3,4],"label":"cmd"}]}"#);
+    assert!(matches!(messages[0], Message::Detections(_)));
+    let (_, messages, errors) = lines(
+        r#"{"cmd":"set","question":"What is <region1>?","refresh":5,"labels":["a"],"max_regions":2}"#,
+    );
+    assert_eq!(errors, [""; 0]);
+    let Message::Command(Command::Set(set)) = &messages[0] else {
+        panic!("{messages:?}");
+    };
+    assert_eq!((set.refresh, set.max_regions, set.deadline), (Some(5.0), Some(2), None));
+}
+
+/// Every example of the schema that ships with the documentation is accepted.
+#[test]
+fn the_examples_of_the_schema_are_read() {
+    let schema: Value =
+        serde_json::from_str(include_str!("../../../../docs/stream/input.schema.json")).unwrap();
+    let examples = schema["examples"].as_array().unwrap();
+    assert!(examples.len() >= 5);
+    for example in examples {
+        let mut reader = Reader::new(Some(Dialect::Own));
+        let read = reader.push(example.to_string().as_bytes()).unwrap();
+        assert_eq!((read.messages.len(), read.refused.len()), (1, 0), "{example}");
+    }
+}
+
+/// The schema names the fields that the reader knows, and no others.
+#[test]
+fn the_schema_names_the_fields() {
+    let schema: Value =
+        serde_json::from_str(include_str!("../../../../docs/stream/input.schema.json")).unwrap();
+    for (kind, sample, cmd) in
+        [("frame", r#"{"v":1,"detections":[]}"#, None), ("set", r#"{"cmd":"set"}"#, Some(()))]
+    {
+        let known = schema["$defs"][kind]["properties"].as_object().unwrap();
+        let mut line: Value = serde_json::from_str(sample).unwrap();
+        line["nonsense"] = Value::Bool(true);
+        let error = Reader::new(Some(Dialect::Own)).push(line.to_string().as_bytes()).unwrap_err();
+        // The error lists what would have been allowed.
+        for name in known.keys().filter(|name| cmd.is_none() || *name != "cmd") {
+            assert!(error.reason.contains(&format!("`{name}`")), "{name}: {error}");
+        }
+        let n_listed = error.reason.matches('`').count() / 2;
+        let n_others = if cmd.is_some() { 0 } else { 1 };
+        assert!(n_listed >= known.len() - n_others, "{error}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let mut reader = Reader::new(None);
+        let _ = reader.push(&bytes);
+        reader.finish();
+    }
+
+    #[test]
+    fn no_change_of_a_good_line_panics(
+        which in 0..9usize,
+        at in any::<prop::sample::Index>(),
+        byte: u8,
+        cut: bool,
+    ) {
+        let all = accepted();
+        let text = all[which % all.len()].0;
+        let mut bytes = text.as_bytes().to_vec();
+        let i = at.index(bytes.len());
+        if cut { bytes.truncate(i) } else { bytes[i] = byte }
+        let mut reader = Reader::new(None);
+        for line in bytes.split(|b| *b == b'\n') {
+            let _ = reader.push(line);
+        }
+        reader.finish();
+    }
+}
