@@ -1,11 +1,11 @@
 //! Brings lines of a detector to the hub.
 
 use std::io::{self, BufRead};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::dialect::{Dialect, Read, Reader};
-use super::{Detections, Hub, Picture, Source};
+use super::{Detections, Hub, Picture, Source, Video};
 use crate::dataset::{Line, Lines};
 
 /// Reads lines and knows where their pictures are.
@@ -14,12 +14,20 @@ pub struct Feed<'h> {
     reader: Reader,
     /// What paths of pictures are relative to.
     images: Option<PathBuf>,
+    /// Where pictures are that the lines do not bring.
+    video: Option<Arc<Video>>,
 }
 
 impl<'h> Feed<'h> {
     /// A feed of lines in a dialect, or in the one that the first line is in.
     pub fn new(hub: &'h Hub, dialect: Option<Dialect>, images: Option<PathBuf>) -> Feed<'h> {
-        Feed { hub, reader: Reader::new(dialect), images }
+        Feed { hub, reader: Reader::new(dialect), images, video: None }
+    }
+
+    /// Takes pictures that the lines do not bring from a video.
+    #[must_use]
+    pub fn with_video(self, video: Arc<Video>) -> Feed<'h> {
+        Feed { video: Some(video), ..self }
     }
 
     /// Reads all lines, or as many as are wanted.
@@ -74,18 +82,21 @@ impl<'h> Feed<'h> {
         for refused in read.refused {
             self.hub.refuse(number, false, refused.to_string());
         }
-        let images = self.images.as_deref();
-        read.messages.into_iter().all(|m| self.hub.accept(m, |d| source(d, images)))
+        read.messages.into_iter().all(|m| self.hub.accept(m, |d| self.source(d)))
     }
-}
 
-/// Where the picture of a frame is; takes its bytes out of the message.
-fn source(detections: &mut Detections, images: Option<&Path>) -> Source {
-    match detections.frame.picture.take() {
-        Some(Picture::Path(path)) => {
-            Source::File(images.map_or_else(|| path.clone(), |folder| folder.join(&path)))
+    /// Where the picture of a frame is; takes its bytes out of the message.
+    fn source(&self, detections: &mut Detections) -> Source {
+        match (detections.frame.picture.take(), &self.video) {
+            (Some(Picture::Path(path)), _) => Source::File(match &self.images {
+                Some(folder) => folder.join(path),
+                None => path,
+            }),
+            (Some(Picture::Bytes(bytes)), _) => Source::Bytes(Arc::from(bytes)),
+            (None, Some(video)) => video.find(&detections.frame),
+            (None, None) => {
+                Source::Missing("the line names no picture, and there is no video".into())
+            }
         }
-        Some(Picture::Bytes(bytes)) => Source::Bytes(Arc::from(bytes)),
-        None => Source::Missing("the line names no picture, and there is no video".into()),
     }
 }

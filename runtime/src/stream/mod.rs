@@ -14,12 +14,14 @@ mod describer;
 mod dialect;
 mod feed;
 mod hub;
+mod matching;
 mod message;
 mod record;
 mod schedule;
 mod source;
 #[cfg(test)]
 mod tests;
+mod video;
 mod watchdog;
 mod worker;
 
@@ -27,6 +29,7 @@ pub use describer::Describer;
 pub use dialect::{Dialect, Error as DialectError};
 pub use feed::Feed;
 pub use hub::{Hub, Sink};
+pub use matching::{Found, FrameStore, MAX_FRAMES};
 pub use message::{
     Command, Detection, Detections, FrameRef, MAX_DETECTIONS, Message, Picture, Settings,
 };
@@ -35,5 +38,8 @@ pub use schedule::{
     Asked, Counters, Drops, Failure, Fate, Frame, Job, Known, MAX_TRACKS, Order, Policy, Reason,
     Said, Scheduler, Settled, Why,
 };
-pub use source::Source;
+pub use source::{Source, Video};
+pub use video::{
+    Error as VideoError, PixelFormat, VideoFormat, VideoFrame, VideoOptions, VideoReader,
+};
 pub use worker::{Ahead, Manner, work};

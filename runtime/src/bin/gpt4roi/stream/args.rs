@@ -3,7 +3,7 @@
 use crate::asking::asking_command;
 use crate::setup::Usage;
 use gpt4roi::caption::{Questions, Task};
-use gpt4roi::stream::{Dialect, Order};
+use gpt4roi::stream::{Dialect, Order, PixelFormat, VideoFormat, VideoOptions};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -37,6 +37,21 @@ asking_command! {
         /// folder that paths of pictures are relative to (default: the current one)
         #[argh(option, arg_name = "dir")]
         pub(crate) images: Option<PathBuf>,
+        /// file or named pipe of a video whose frames the lines are about, - for standard input
+        #[argh(option, arg_name = "file")]
+        pub(crate) video: Option<String>,
+        /// format of the video: y4m, mjpeg or raw (default auto: found out)
+        #[argh(option, arg_name = "format")]
+        pub(crate) video_format: Option<String>,
+        /// pixels of a raw video: rgb24, bgr24, rgba, bgra, gray, nv12, nv21, yuv420p, yuv422p, yuv444p or yuyv422
+        #[argh(option, arg_name = "format")]
+        pub(crate) pixel_format: Option<PixelFormat>,
+        /// size of a raw video, as in 1280x720
+        #[argh(option, arg_name = "wxh", from_str_fn(size))]
+        pub(crate) size: Option<(u32, u32)>,
+        /// frames a second, for videos that do not say so
+        #[argh(option, arg_name = "n")]
+        pub(crate) fps: Option<f64>,
         /// what to ask of each box, which it calls <region1>
         #[argh(option, arg_name = "text")]
         pub(crate) prompt: Option<String>,
@@ -115,6 +130,19 @@ impl Stream {
                 "--prompt and --task exclude each other",
             ),
             (
+                self.video.as_deref() == Some("-") && self.input.is_none(),
+                "the video is on standard input: give --input for the detections",
+            ),
+            (
+                self.video.is_none()
+                    && (self.video_format.is_some()
+                        || self.pixel_format.is_some()
+                        || self.size.is_some()
+                        || self.fps.is_some()),
+                "--video-format, --pixel-format, --size and --fps need --video",
+            ),
+            (self.fps.is_some_and(|fps| !(fps > 0.0 && fps <= 1e6)), "--fps is a number above 0"),
+            (
                 self.normalized || self.box_format != gpt4roi::BoxFormat::Xyxy,
                 "the lines of a stream say themselves what their boxes are: leave --normalized and --box-format out",
             ),
@@ -139,6 +167,31 @@ impl Stream {
         broken.map_or(Ok(()), |(_, rule)| Err(Usage(rule.into())))
     }
 
+    /// How to read the video.
+    pub(crate) fn video_options(&self) -> Result<VideoOptions, Usage> {
+        let raw = self.pixel_format.zip(self.size);
+        let format = match (self.video_format.as_deref(), raw) {
+            (None | Some("raw"), Some((pixel, size))) => Some(VideoFormat::Raw { pixel, size }),
+            (Some("raw"), None) => {
+                return Err(Usage("a raw video needs --pixel-format and --size".into()));
+            }
+            _ if self.pixel_format.is_some() || self.size.is_some() => {
+                return Err(Usage(
+                    "--pixel-format and --size belong together, for raw video".into(),
+                ));
+            }
+            (Some("y4m"), _) => Some(VideoFormat::Y4m),
+            (Some("mjpeg"), _) => Some(VideoFormat::Mjpeg),
+            (None | Some("auto"), _) => None,
+            (Some(other), _) => {
+                return Err(Usage(format!(
+                    "--video-format {other}: choose y4m, mjpeg, raw or auto"
+                )));
+            }
+        };
+        Ok(VideoOptions { format, fps: self.fps })
+    }
+
     /// What is asked about a detection that brings no question.
     pub(crate) fn question(&self) -> Result<String, gpt4roi::Error> {
         match &self.prompt {
@@ -156,6 +209,11 @@ fn dialect(text: &str) -> Result<Option<Dialect>, String> {
         "auto" => Ok(None),
         text => text.parse().map(Some).map_err(|e: gpt4roi::stream::DialectError| e.to_string()),
     }
+}
+
+fn size(text: &str) -> Result<(u32, u32), String> {
+    let sides = text.split_once('x').and_then(|(w, h)| Some((w.parse().ok()?, h.parse().ok()?)));
+    sides.ok_or_else(|| "give a size as in 1280x720".into())
 }
 
 /// A length of time with its unit; seconds without one.

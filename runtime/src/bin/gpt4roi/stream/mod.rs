@@ -10,7 +10,9 @@ use crate::asking::Asking;
 use crate::constraint::text;
 use crate::setup;
 use anyhow::Context;
-use gpt4roi::stream::{Feed, Hub, Manner, OUTPUT_VERSION, Policy, Record, Sink, work};
+use gpt4roi::stream::{
+    Feed, Hub, Manner, OUTPUT_VERSION, Policy, Record, Sink, Video, VideoOptions, work,
+};
 use gpt4roi::{BoxPolicy, CancelToken, EngineOptions};
 use notify::Supervisor;
 use status::Status;
@@ -30,13 +32,14 @@ pub(crate) fn run(args: &Stream) -> anyhow::Result<u8> {
     let options = options(args)?;
     let (policy, manner) = (policy(args)?, manner(args, options.boxes)?);
     let input = open(args.input.as_deref())?;
+    let video = video(args)?;
     let question = policy.question.clone();
     let mut engine = setup::engine(&options)?;
     let hub = Arc::new(Hub::new(policy, args.wait, sink()));
     listen(&hub, engine.cancel_token())?;
     let model = engine.info().name.clone();
     hub.say(&Record::Ready { v: OUTPUT_VERSION, model, question });
-    read(&hub, args, input);
+    read(&hub, args, input, video);
     look_after(&hub, args.stats_every);
     let cancel = engine.cancel_token();
     let result = work(&hub, &mut engine, &manner, &cancel);
@@ -135,11 +138,35 @@ fn listen(hub: &Arc<Hub>, cancel: CancelToken) -> anyhow::Result<()> {
     ctrlc::set_handler(handler).context("cannot listen for signals")
 }
 
-/// Reads the lines on a thread of their own, which ends with them or with the process.
-fn read(hub: &Arc<Hub>, args: &Stream, input: Box<dyn BufRead + Send>) {
+/// The video, if there is one, and how to read it.
+type OpenVideo = (Box<dyn BufRead + Send>, VideoOptions);
+
+fn video(args: &Stream) -> anyhow::Result<Option<OpenVideo>> {
+    let options = args.video_options()?;
+    let path = args.video.as_deref().map(|path| (path != "-").then(|| Path::new(path)));
+    path.map(|path| Ok((open(path)?, options))).transpose()
+}
+
+/// Reads lines and video on threads of their own, which end with them or with the process.
+fn read(hub: &Arc<Hub>, args: &Stream, input: Box<dyn BufRead + Send>, video: Option<OpenVideo>) {
+    let frames = video.map(|(reader, options)| {
+        let frames = Arc::new(Video::new(args.wait));
+        let (hub, theirs) = (hub.clone(), frames.clone());
+        std::thread::spawn(move || {
+            if let Err(e) = theirs.read(reader, options, |n, bad| hub.video(n, bad)) {
+                eprintln!("gpt4roi: {e}");
+            }
+        });
+        frames
+    });
     let (hub, dialect, images) = (hub.clone(), args.dialect, args.images.clone());
     std::thread::spawn(move || {
-        if let Err(e) = Feed::new(&hub, dialect, images).run(input) {
+        let feed = Feed::new(&hub, dialect, images);
+        let mut feed = match frames {
+            Some(frames) => feed.with_video(frames),
+            None => feed,
+        };
+        if let Err(e) = feed.run(input) {
             eprintln!("gpt4roi: the input cannot be read any further: {e}");
             hub.end();
         }
