@@ -24,7 +24,7 @@ mod watchdog;
 mod worker;
 
 pub use describer::Describer;
-pub use dialect::{Dialect, Error as DialectError};
+pub use dialect::{Dialect, Error as DialectError, Read, Reader};
 pub use feed::Feed;
 pub use hub::{Hub, Sink};
 pub use message::{
