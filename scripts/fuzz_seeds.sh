@@ -9,7 +9,7 @@ fuzz=tests/fuzz
 seeds=$fuzz/seeds
 
 rm -rf "$seeds"
-for target in gguf mmproj image boxes dialogue checkpoint golden; do mkdir -p "$fuzz/corpus/$target"; done
+for target in gguf mmproj image boxes dialogue checkpoint golden dialect; do mkdir -p "$fuzz/corpus/$target"; done
 mkdir -p "$seeds"
 
 "$bin/gpt4roi-convert" synth --preset tiny --out "$seeds"
@@ -47,3 +47,13 @@ done
 
 printf '{"image":{"file":"image.png"},"rounds":[{"question":"What is <region1>?","new_boxes_px":[[1,2,3,4]],"prompt":"","input_ids":[1],"greedy_tokens":[2]}]}\0\x08\0\0\0\0\0\0\0{}      ' \
     >"$fuzz/corpus/golden/small"
+
+# The first byte picks the dialect, in the order of `Dialect::ALL`; the seventh is none.
+dialect=$fuzz/corpus/dialect
+printf '\0{"v":1,"seq":0,"image":"a.png","detections":[{"box":[1,2,3,4],"label":"cup","track":4}]}\n{"cmd":"set","refresh":5}\n' >"$dialect/own"
+printf '\1[{"name":"cup","class":1,"confidence":0.5,"box":{"x1":1,"y1":2,"x2":3,"y2":4},"track_id":2}]\n' >"$dialect/ultralytics"
+printf '\2{"version":"4.0","id":"7","@timestamp":"2021-08-05T02:43:20.119Z","sensorId":"a","objects":["5|1|2|3|4|Car|#|sedan|0.5"]}\n' >"$dialect/deepstream"
+printf '\3{"type":"new","after":{"id":"1.2-a","camera":"front","frame_time":3.5,"label":"dog","score":0.5,"box":[1,2,3,4]}}\n' >"$dialect/frigate"
+printf '\4{"image_id":4,"category_id":1,"bbox":[1,2,3,4],"score":0.5}\n[{"image_id":5,"bbox":[1,2,3,4]}]\n' >"$dialect/coco"
+printf '\0051,3,1,2,3,4,-1,-1,-1,-1\n2,-1,1,2,3,4,0.5\n' >"$dialect/mot"
+printf '\006{"v":1,"detections":[]}\n' >"$dialect/recognised"

@@ -26,13 +26,17 @@ pub(super) fn parse(line: &[u8], group: &mut Group) -> Result<Parsed, String> {
     let mut parsed = Parsed::default();
     match parse_line(line)? {
         Value::Array(items) => {
+            let n = items.len();
             for (i, value) in items.into_iter().enumerate() {
                 match item(value, group) {
                     Ok(frame) => parsed.frames.extend(frame),
                     Err(reason) => parsed.refused.push(format!("detection {i}: {reason}")),
                 }
-                if parsed.refused.len() > MAX_DETECTIONS {
-                    return Err(format!("more than {MAX_DETECTIONS} detections cannot be used"));
+                if parsed.refused.len() >= MAX_DETECTIONS {
+                    // Reasons are bounded; frames that are complete stay.
+                    let rest = n - i - 1;
+                    parsed.refused.push(format!("too many mistakes: {rest} more are not read"));
+                    break;
                 }
             }
             parsed.frames.extend(group.take());

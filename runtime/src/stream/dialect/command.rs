@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use super::parts::{MAX_NAME, MAX_QUESTION, check};
 use crate::dataset::parse_line;
 use crate::stream::{Command, Settings};
 
@@ -11,9 +12,10 @@ const MOST: f64 = 1e9;
 #[derive(Deserialize)]
 #[serde(tag = "cmd", rename_all = "lowercase", deny_unknown_fields)]
 enum Line {
-    Stats,
-    Forget,
-    Stop,
+    // With braces, because serde lets a plain variant pass with fields that nobody knows.
+    Stats {},
+    Forget {},
+    Stop {},
     Set(Box<Set>),
 }
 
@@ -48,9 +50,9 @@ pub(super) fn parse(line: &[u8]) -> Option<Result<Command, String>> {
 
 fn command(line: &[u8]) -> Result<Command, String> {
     Ok(match parse_line(line)? {
-        Line::Stats => Command::Stats,
-        Line::Forget => Command::Forget,
-        Line::Stop => Command::Stop,
+        Line::Stats {} => Command::Stats,
+        Line::Forget {} => Command::Forget,
+        Line::Stop {} => Command::Stop,
         Line::Set(set) => Command::Set(Box::new(settings(*set)?)),
     })
 }
@@ -71,6 +73,7 @@ fn settings(set: Set) -> Result<Settings, String> {
         return Err("field `max_regions`: give at least 1".into());
     }
     if let Some(question) = &question {
+        check("question", Some(question), MAX_QUESTION)?;
         match crate::prompt::n_regions(question) {
             1 => {}
             n => {
@@ -79,6 +82,9 @@ fn settings(set: Set) -> Result<Settings, String> {
                 ));
             }
         }
+    }
+    for label in labels.iter().flatten() {
+        check("labels", Some(label), MAX_NAME)?;
     }
     let Set { tokens_per_second, deadline, refresh, .. } = set;
     Ok(Settings { question, min_score, labels, max_regions, tokens_per_second, deadline, refresh })

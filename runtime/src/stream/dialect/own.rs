@@ -33,7 +33,6 @@ struct Line {
     box_format: Option<String>,
     #[serde(default)]
     normalized: bool,
-    #[serde(default)]
     detections: Vec<Value>,
 }
 

@@ -7,10 +7,10 @@ use crate::dataset::{Id, RegionBox, pixels};
 use crate::preprocess::BoxFormat;
 use crate::stream::{Detection, Detections, FrameRef, MAX_DETECTIONS};
 
-/// Longest label, track or camera, in bytes.
-const MAX_NAME: usize = 256;
-/// Longest question, in bytes.
-const MAX_QUESTION: usize = 4096;
+/// Longest label, track or camera, in characters.
+pub(super) const MAX_NAME: usize = 256;
+/// Longest question, in characters.
+pub(super) const MAX_QUESTION: usize = 4096;
 
 /// A detection without its box, as most dialects have it.
 #[derive(Default)]
@@ -38,9 +38,10 @@ pub(super) fn xyxy(edges: [f64; 4]) -> Result<RegionBox, String> {
     pixels(edges, BoxFormat::Xyxy)
 }
 
-fn check(field: &str, text: Option<&str>, most: usize) -> Result<(), String> {
-    match text.map_or(0, str::len) {
-        n if n > most => Err(format!("field `{field}`: {n} bytes are more than {most}")),
+/// Refuses a text of more than `most` characters.
+pub(super) fn check(field: &str, text: Option<&str>, most: usize) -> Result<(), String> {
+    match text.map_or(0, |text| text.chars().count()) {
+        n if n > most => Err(format!("field `{field}`: {n} characters are more than {most}")),
         _ => Ok(()),
     }
 }

@@ -1,7 +1,7 @@
 use super::*;
 use crate::PixelBox;
 use crate::dataset::RegionBox;
-use crate::stream::{Command, Detection, FrameRef, Picture};
+use crate::stream::{Command, Detection, FrameRef, MAX_DETECTIONS, Picture};
 use proptest::prelude::*;
 
 fn lines(text: &str) -> (Option<Dialect>, Vec<Message>, Vec<String>) {
@@ -212,7 +212,7 @@ fn what_is_wrong_is_named() {
         (r#"{"v":1,"detections":[{"box":[1,2,3,4],"lable":"x"}]}"#, "lable"),
         (r#"{"v":1,"detections":[{"box":[1,2,3]}]}"#, "`box`"),
         (r#"{"v":1,"seq":-1,"detections":[]}"#, "`seq`"),
-        (&long, "300 bytes"),
+        (&long, "300 characters"),
         (r#"[{"name":"x","box":{"x1":1,"y1":2,"x2":3}}]"#, "y2"),
         (r#"{"id":"1","@timestamp":"yesterday","objects":[]}"#, "@timestamp"),
         (r#"{"id":"1","sensorId":"a","objects":["1|2|3"]}"#, "3 parts"),
@@ -226,6 +226,8 @@ fn what_is_wrong_is_named() {
         ("{\"a\":1}", "no known dialect"),
         (&deep, "recursion limit"),
         (r#"{"cmd":"jump"}"#, "jump"),
+        (r#"{"cmd":"stop","now":true}"#, "now"),
+        (r#"{"v":1,"seq":3}"#, "`detections`"),
         (r#"{"cmd":"set","deadline":-1}"#, "`deadline`"),
         (r#"{"cmd":"set","question":"What is it?"}"#, "`question`"),
         (r#"{"cmd":"set","max_regions":0}"#, "`max_regions`"),
@@ -246,6 +248,29 @@ fn one_broken_detection_does_not_lose_the_others() {
     assert_eq!(messages, [frame(FrameRef::default(), expected)]);
     assert_eq!(errors.len(), 1);
     assert!(errors[0].contains("detection 1"), "{errors:?}");
+}
+
+#[test]
+fn too_many_broken_entries_leave_the_complete_frames() {
+    let good = r#"{"image_id":1,"bbox":[1,2,3,4]}"#;
+    let text = format!("[{good},{}0]", "0,".repeat(MAX_DETECTIONS + 5));
+    let mut reader = Reader::new(Some(Dialect::Coco));
+    let read = reader.push(text.as_bytes()).unwrap();
+    let first = FrameRef { seq: Some(1), ..FrameRef::default() };
+    assert_eq!(read.messages, [frame(first, vec![at(1.0, 2.0, 4.0, 6.0)])]);
+    assert_eq!(read.refused.len(), MAX_DETECTIONS + 1);
+    assert!(read.refused.last().unwrap().reason.contains("6 more"), "{:?}", read.refused.last());
+}
+
+#[test]
+fn lengths_count_characters() {
+    for (n, fits) in [(256, true), (257, false)] {
+        let label = "é".repeat(n);
+        let line = format!(r#"{{"v":1,"detections":[{{"box":[1,2,3,4],"label":"{label}"}}]}}"#);
+        assert_eq!(lines(&line).2.is_empty(), fits, "{n}");
+        let (_, _, errors) = lines(&format!(r#"{{"cmd":"set","labels":["{label}"]}}"#));
+        assert_eq!(errors.is_empty(), fits, "{n}: {errors:?}");
+    }
 }
 
 #[test]
@@ -279,6 +304,25 @@ fn the_examples_of_the_schema_are_read() {
         let mut reader = Reader::new(Some(Dialect::Own));
         let read = reader.push(example.to_string().as_bytes()).unwrap();
         assert_eq!((read.messages.len(), read.refused.len()), (1, 0), "{example}");
+    }
+}
+
+/// Every line in the documentation is recognised as what it stands under, and read.
+#[test]
+fn the_lines_of_the_documentation_are_read() {
+    let text = include_str!("../../../../docs/stream.md");
+    let sections: Vec<&str> = text.split("\n### ").skip(1).collect();
+    assert_eq!(sections.len(), Dialect::ALL.len() + 1);
+    for (i, section) in sections.iter().enumerate() {
+        let example = section.split("```").nth(1).expect("an example");
+        let (_, example) = example.split_once('\n').expect("its language");
+        let (dialect, messages, errors) = lines(example);
+        assert_eq!((dialect, errors), (Dialect::ALL.get(i).copied(), vec![]), "{section}");
+        match Dialect::ALL.get(i) {
+            Some(dialect) => assert!(section.starts_with(&format!("`{dialect}`")), "{section}"),
+            None => assert!(messages.iter().all(|m| matches!(m, Message::Command(_)))),
+        }
+        assert_eq!(messages.len(), example.lines().count(), "{section}");
     }
 }
 
