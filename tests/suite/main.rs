@@ -18,5 +18,6 @@ mod memory;
 mod repository;
 mod robustness;
 mod shapes;
+mod stream;
 mod talking;
 mod towers;

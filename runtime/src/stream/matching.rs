@@ -11,6 +11,10 @@ pub const MAX_FRAMES: usize = 64;
 const MAX_BYTES: usize = 256 << 20;
 /// Furthest that a frame's time may be from what is asked for, where the video has no frame rate.
 const TOLERANCE: f64 = 0.1;
+/// Times from here on are seconds since 1970, of the clock on the wall.
+const WALL_CLOCK: f64 = 1e9;
+/// Furthest that such a time may be from the frame's arrival: pictures are some time on their way.
+const WALL_TOLERANCE: f64 = 0.5;
 
 /// The newest frames of a video.
 #[derive(Debug, Default)]
@@ -77,12 +81,18 @@ impl FrameStore {
                 None => return self.missing(seq <= newest.seq()),
             },
             (None, Some(time)) => {
-                let distance = |f: &&Arc<VideoFrame>| (f.time() - time).abs();
+                let on_wall = time >= WALL_CLOCK;
+                let time_of = |f: &VideoFrame| if on_wall { f.came() } else { f.time() };
+                let distance = |f: &&Arc<VideoFrame>| (time_of(f) - time).abs();
                 let nearest = self.frames.iter().min_by(|a, b| distance(a).total_cmp(&distance(b)));
-                let within = self.interval.map_or(TOLERANCE, |interval| interval / 2.0 + 1e-6);
+                let within = match (on_wall, self.interval) {
+                    (true, _) => WALL_TOLERANCE,
+                    (false, Some(interval)) => interval / 2.0 + 1e-6,
+                    (false, None) => TOLERANCE,
+                };
                 match nearest.filter(|f| distance(f) <= within) {
                     Some(frame) => frame,
-                    None => return self.missing(time <= newest.time()),
+                    None => return self.missing(time <= time_of(newest)),
                 }
             }
             (None, None) => newest,
@@ -90,12 +100,16 @@ impl FrameStore {
         Found::Frame(found.clone())
     }
 
+    /// A number far ahead may be a slip: frames may go up to the next one that would have to.
     fn want(&mut self, about: &FrameRef) {
+        let last = self.frames.back().map_or((0, 0.0), |f| (f.seq(), f.time()));
         match (about.seq, about.time) {
-            (Some(seq), _) => self.wanted.0 = seq.max(self.wanted.0),
-            (None, Some(time)) => self.wanted.1 = (time - TOLERANCE).max(self.wanted.1),
-            // Whoever asks for the newest does not ask for those before.
-            (None, None) => self.wanted.0 = self.frames.back().map_or(0, |f| f.seq() + 1),
+            (Some(seq), _) => self.wanted.0 = seq.min(last.0 + 1).max(self.wanted.0),
+            (None, Some(time)) if time < WALL_CLOCK => {
+                self.wanted.1 = (time - TOLERANCE).min(last.1 + TOLERANCE).max(self.wanted.1);
+            }
+            // Whoever asks for the newest, or lives by the clock, does not ask for those before.
+            (None, _) => self.wanted.0 = last.0 + 1,
         }
     }
 
@@ -146,9 +160,13 @@ mod tests {
             (timed(0.0), Err(true)),
             (timed(10.2), Err(false)),
             (timed(f64::NAN), Err(false)),
+            (timed(1e12), Err(false)),
+            (timed(1e9), Err(true)),
         ] {
             assert_eq!(seq(&store.find(&about)), expected, "{about:?}");
         }
+        let now = store.frames[99 - 36].came();
+        assert!(seq(&store.find(&timed(now + 0.1))).is_ok());
         store.end();
         assert_eq!(seq(&store.find(&numbered(100))), Err(true));
     }

@@ -41,6 +41,16 @@ pub struct FrameRef {
     pub size: Option<(u32, u32)>,
 }
 
+impl FrameRef {
+    /// Whether both name the same frame of the same camera, by number and time.
+    pub(super) fn is_same(&self, other: &FrameRef) -> bool {
+        let named = self.seq.is_some() || self.time.is_some();
+        named
+            && (&self.camera, self.seq, self.time, self.size)
+                == (&other.camera, other.seq, other.time, other.size)
+    }
+}
+
 /// Where a picture is.
 #[derive(Clone, PartialEq)]
 pub enum Picture {

@@ -151,6 +151,8 @@ impl Reader {
         }
         let dialect = match self.dialect {
             Some(dialect) => dialect,
+            // Nothing was seen, by whatever detector.
+            None if line == b"[]" => return Ok(Read::default()),
             None => recognise(line)?,
         };
         let fail = |reason| Error { dialect: Some(dialect), reason };

@@ -83,7 +83,8 @@ fn item(value: Value) -> Result<Detection, String> {
 }
 
 fn is_small(detection: &Detection) -> bool {
-    matches!(detection.shape, RegionBox::Pixels(b) if b.x2 <= 1.0 && b.y2 <= 1.0)
+    matches!(detection.shape, RegionBox::Pixels(b)
+        if b.x1 >= 0.0 && b.y1 >= 0.0 && b.x2 <= 1.0 && b.y2 <= 1.0)
 }
 
 /// The same numbers as fractions.

@@ -283,8 +283,20 @@ impl<P> Scheduler<P> {
         }
     }
 
-    /// Lets a frame wait; the oldest of its camera goes if there are too many.
+    /// Lets a frame wait; the oldest of its camera goes if there are too many. Detections that come one by one join those of
+    /// the same frame.
     fn enqueue(&mut self, frame: Waiting<P>, now: Duration, settled: &mut Vec<Settled>) {
+        let same = |w: &&mut Waiting<P>| w.frame.about.is_same(&frame.frame.about);
+        if let Some(waiting) = self.waiting.iter_mut().find(same) {
+            let is_there = |key: &Key| waiting.items.iter().any(|(_, k)| k == key);
+            let (again, new) = frame.items.into_iter().partition(|(_, key)| is_there(key));
+            waiting.items.extend::<Vec<_>>(new);
+            let again: Vec<(Detection, Key)> = again;
+            for (detection, _) in again {
+                settled.push(self.drop(&frame.frame, detection, Reason::Duplicate, now));
+            }
+            return;
+        }
         if self.is_full(&frame.frame.about.camera) {
             let same = |w: &Waiting<P>| w.frame.about.camera == frame.frame.about.camera;
             let oldest = self.waiting.iter().position(same).unwrap_or(0);

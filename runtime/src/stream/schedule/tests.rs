@@ -99,6 +99,26 @@ fn the_newest_frame_wins_and_what_is_known_of_older_ones_is_repeated() {
 }
 
 #[test]
+fn detections_that_come_one_by_one_are_a_frame_together() {
+    let mut s = Scheduler::new(Policy::default());
+    let mut event = |time: f64, track: &str, x: f64| {
+        let frame = FrameRef { time: Some(time), ..FrameRef::default() };
+        let detections = Detections { frame, items: vec![seen(track, x)] };
+        words(&s.arrive(detections, (), seconds(time)))
+    };
+    assert_eq!(event(1.0, "a", 0.0), [""; 0]);
+    assert_eq!(event(1.0, "b", 50.0), [""; 0]);
+    assert_eq!(event(1.0, "a", 1.0), ["a Duplicate"]);
+    assert_eq!(answer_next(&mut s, 1.5), ["a New 1.5", "b New 1.5"]);
+    let mut nameless = |track: &str| {
+        let detections = Detections { frame: FrameRef::default(), items: vec![seen(track, 90.0)] };
+        words(&s.arrive(detections, (), seconds(2.0)))
+    };
+    assert_eq!(nameless("c"), [""; 0]);
+    assert_eq!(nameless("d"), ["c Superseded"]);
+}
+
+#[test]
 fn what_waited_too_long_is_dropped() {
     let deadline = Some(Duration::from_secs(2));
     let mut s = Scheduler::new(Policy { deadline, ..Policy::default() });

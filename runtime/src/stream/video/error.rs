@@ -23,7 +23,9 @@ pub enum Error {
     #[error("the header of the video: {0}")]
     Header(String),
     /// A size that cannot be.
-    #[error("frames of {width} x {height} pixels: each side must be from 1 to 32768")]
+    #[error(
+        "frames of {width} x {height} pixels: each side must be from 1 to 32768, and together no more than 64 megapixels"
+    )]
     Size {
         /// Width.
         width: u32,

@@ -4,11 +4,13 @@ use super::Error;
 use super::pixel::Layout;
 use crate::RgbImage8;
 use crate::preprocess::decode;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// A frame that nobody has decoded yet.
 pub struct VideoFrame {
     seq: u64,
     time: f64,
+    came: f64,
     form: Form,
     bytes: Vec<u8>,
 }
@@ -28,7 +30,9 @@ impl std::fmt::Debug for VideoFrame {
 
 impl VideoFrame {
     pub(super) fn new(seq: u64, time: f64, form: Form, bytes: Vec<u8>) -> VideoFrame {
-        VideoFrame { seq, time, form, bytes }
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
+        let came = since_1970.map_or(0.0, |d| d.as_secs_f64());
+        VideoFrame { seq, time, came, form, bytes }
     }
 
     /// Its number, from 0; frames that cannot be used have one too.
@@ -39,6 +43,11 @@ impl VideoFrame {
     /// Seconds since the first frame.
     pub fn time(&self) -> f64 {
         self.time
+    }
+
+    /// When it came, in seconds since 1970.
+    pub fn came(&self) -> f64 {
+        self.came
     }
 
     /// Bytes that it takes.

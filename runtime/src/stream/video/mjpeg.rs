@@ -26,6 +26,8 @@ enum Broken {
 struct Picture<'r, R> {
     reader: &'r mut R,
     bytes: Vec<u8>,
+    /// Where the last segment begins: if something is wrong, it may be its length. Those before are right.
+    last: usize,
 }
 
 /// Takes a stream apart.
@@ -51,7 +53,7 @@ impl Splitter {
             return Ok(None);
         }
         let fresh = both.again.fill_buf().is_ok_and(<[u8]>::is_empty);
-        let mut picture = Picture { reader: &mut both, bytes: vec![0xFF, SOI] };
+        let mut picture = Picture { reader: &mut both, bytes: vec![0xFF, SOI], last: 2 };
         let reason = match picture.read() {
             Ok(()) => return Ok(Some(picture.bytes)),
             Err(Broken::Next) => {
@@ -66,7 +68,7 @@ impl Splitter {
         };
         // What was looked through twice is not looked through a third time, however often it is broken.
         if fresh {
-            self.again = Cursor::new(picture.bytes.split_off(2));
+            self.again = Cursor::new(picture.bytes.split_off(picture.last));
         }
         Err(broken(seq, reason))
     }
@@ -107,11 +109,23 @@ impl<R: BufRead> BufRead for Both<'_, R> {
     }
 }
 
+/// The next bytes, also after a signal.
+fn fill(reader: &mut impl BufRead) -> io::Result<&[u8]> {
+    loop {
+        match reader.fill_buf() {
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+            Ok(_) => break,
+        }
+    }
+    reader.fill_buf()
+}
+
 /// Reads up to the first marker of a picture; false at the end.
 fn find_start(reader: &mut impl BufRead, n_garbage: &mut u64) -> io::Result<bool> {
     let mut after_ff = false;
     loop {
-        let buffer = reader.fill_buf()?;
+        let buffer = fill(reader)?;
         if buffer.is_empty() {
             return Ok(false);
         }
@@ -182,6 +196,7 @@ impl<R: BufRead> Picture<'_, R> {
 
     /// A segment that begins with its length, which may hold another picture.
     fn segment(&mut self) -> Result<(), Broken> {
+        self.last = self.bytes.len();
         let length = u16::from_be_bytes([self.byte()?, self.byte()?]);
         let Some(length) = length.checked_sub(2) else {
             return Err(Broken::Because("a segment has no length"));
@@ -199,7 +214,7 @@ impl<R: BufRead> Picture<'_, R> {
     fn scan(&mut self) -> Result<u8, Broken> {
         let mut after_ff = false;
         loop {
-            let buffer = self.reader.fill_buf().map_err(Broken::Read)?;
+            let buffer = fill(self.reader).map_err(Broken::Read)?;
             if buffer.is_empty() {
                 return Err(Broken::Read(io::ErrorKind::UnexpectedEof.into()));
             }

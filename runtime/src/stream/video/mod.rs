@@ -91,7 +91,7 @@ impl<R: Read> VideoReader<R> {
             None => recognise(&head)?,
         };
         let mut reader = BufReader::with_capacity(1 << 16, Cursor::new(head).chain(reader));
-        let mut fps = options.fps;
+        let mut fps = options.fps.filter(|fps| *fps > 0.0 && fps.is_finite());
         let kind = match format {
             VideoFormat::Mjpeg => Kind::Mjpeg(mjpeg::Splitter::default()),
             VideoFormat::Raw { pixel, size } => {

@@ -7,6 +7,8 @@ use crate::RgbImage8;
 
 /// Largest width or height.
 const MAX_SIDE: u32 = 1 << 15;
+/// Most pixels of a frame: an 8K picture has half of them.
+const MAX_PIXELS: u64 = 1 << 26;
 
 /// The form of pixels, by ffmpeg's names; GStreamer's are understood too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +49,7 @@ impl FromStr for PixelFormat {
             "gray" | "gray8" => Self::Gray8,
             "nv12" => Self::Nv12,
             "nv21" => Self::Nv21,
-            "yuv420p" | "yuvj420p" | "i420" => Self::I420,
+            "yuv420p" | "i420" => Self::I420,
             "yuv422p" | "y42b" => Self::I422,
             "yuv444p" | "y444" => Self::I444,
             "yuyv422" | "yuyv" | "yuy2" => Self::Yuyv422,
@@ -132,7 +134,7 @@ impl Layout {
         colours: Colours,
     ) -> Result<Layout, Error> {
         let fits = |side: u32| (1..=MAX_SIDE).contains(&side);
-        if !fits(width) || !fits(height) {
+        if !fits(width) || !fits(height) || u64::from(width) * u64::from(height) > MAX_PIXELS {
             return Err(Error::Size { width, height });
         }
         Ok(Layout { pixel, width: width as usize, height: height as usize, colours })

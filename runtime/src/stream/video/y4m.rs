@@ -9,6 +9,9 @@ pub(super) const MAGIC: &[u8] = b"YUV4MPEG2 ";
 
 /// Longest line.
 const MAX_LINE: u64 = 4096;
+/// Why frames are longer than their header says.
+const PADDED: &str =
+    "what wrote it may pad rows, as GStreamer does; give it a width that is a multiple of 8";
 /// What to tell ffmpeg about pixels that are not known here.
 const REMEDY: &str = "write it with `-pix_fmt yuv420p`";
 
@@ -45,10 +48,16 @@ pub(super) fn header(reader: &mut impl BufRead) -> Result<Header, Error> {
 
 /// Reads the line in front of a frame; false at the end.
 pub(super) fn frame_line(reader: &mut impl BufRead, seq: u64) -> Result<bool, Error> {
-    match line(reader)? {
+    let text = match line(reader) {
+        Err(Error::Header(reason)) if seq > 0 => {
+            return Err(Error::Header(format!("in front of frame {seq}, {reason}: {PADDED}")));
+        }
+        other => other?,
+    };
+    match text {
         None => Ok(false),
         Some(text) if text == "FRAME" || text.starts_with("FRAME ") => Ok(true),
-        Some(_) => Err(Error::Header(format!("frame {seq} does not begin with FRAME"))),
+        Some(_) => Err(Error::Header(format!("frame {seq} does not begin with FRAME: {PADDED}"))),
     }
 }
 
