@@ -2,6 +2,8 @@
 
 mod accuracy;
 mod caption;
+mod caption_desk;
+mod caption_drawn;
 mod choose;
 mod cli;
 mod constraint;

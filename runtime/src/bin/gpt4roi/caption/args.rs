@@ -31,6 +31,7 @@ asking_command! {
   {command_name} --input boxes.jsonl --shard 1/4 --seed 1 --output part-1.jsonl",
         note = "Formats of the input: jsonl, csv, coco, yolo, voc, vg, labelme, cvat. Questions in the \
                 data set win over --prompt and --task.",
+        note = "--html and --annotate of a run that is complete draw what is in --output, and ask nothing.",
         note = "An image or box that cannot be used becomes a line with `error`, and the run goes on."
     )]
     struct Caption {
