@@ -1,6 +1,7 @@
 //! One binary for all tests that cross crates: llama.cpp is linked once.
 
 mod accuracy;
+mod batch_examples;
 mod caption;
 mod caption_desk;
 mod caption_drawn;
