@@ -168,7 +168,10 @@ fn edits() -> impl Strategy<Value = Vec<(prop::sample::Index, usize, Vec<u8>)>> 
 /// Runs `damage` on the good files of every format and reads what comes out, many times.
 fn read_many<S: Strategy>(strategy: S, damage: impl Fn(&[u8], &S::Value) -> Vec<u8>) {
     let folders = SEEDS.map(|(format, name, seed)| folder_with(format, name, seed.as_bytes()));
-    let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(500) };
+    // More if the environment says so (PROPTEST_CASES).
+    let default = ProptestConfig::default();
+    let cases = default.cases.max(500);
+    let config = ProptestConfig { failure_persistence: None, cases, ..default };
     let every_format = |value: S::Value| {
         for ((format, name, seed), folder) in SEEDS.iter().zip(&folders) {
             rewrite(folder, name, &damage(seed.as_bytes(), &value));
