@@ -3,8 +3,10 @@
 use crate::caption_desk::{Desk, lines};
 use gpt4roi_tests::pictures::png;
 use gpt4roi_tests::programs::{Run, run, start};
+use gpt4roi_tests::workspace;
 use serde_json::{Value, json};
 use std::fs;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 #[test]
@@ -146,6 +148,27 @@ fn shards_and_batches_change_nothing() {
     assert_eq!(coco[0], first);
 }
 
+#[test]
+fn the_tools_of_coco_load_the_results() {
+    let python = std::env::var("PYTHON").unwrap_or_else(|_| "python3".into());
+    let has_tools = Command::new(&python).args(["-c", "import pycocotools"]).output();
+    if !has_tools.is_ok_and(|output| output.status.success()) {
+        eprintln!("skipped: {python} has no pycocotools (name another interpreter with PYTHON)");
+        return;
+    }
+    let desk = Desk::new(7);
+    desk.file("001.png", b"this is no picture");
+    let prompts = ["--prompt=What is <region1>?", "--prompt=Where is <region1>?"];
+    desk.fill("out.json", &[&["--to=coco"][..], &prompts].concat()).exits(0);
+    let script = workspace().join("scripts/check_coco.py");
+    let files = ["set.json", "out.json"].map(|name| desk.at(name));
+    let checked = Command::new(python).arg(script).args(files).output();
+    let run: Run = checked.expect("an interpreter").into();
+    let run = run.exits(0);
+    // Two of the twelve boxes are in the picture that cannot be read.
+    assert!(run.out.contains("20 results of 5 images are in order, 10 of 12"), "{run:?}");
+}
+
 #[cfg(unix)]
 #[test]
 fn a_reader_that_leaves_ends_the_run_quietly() {
@@ -235,7 +258,7 @@ fn signals_leave_what_can_be_resumed() {
             std::thread::sleep(Duration::from_millis(2));
         }
         let id = child.id().to_string();
-        let kill = std::process::Command::new("kill").args([signal, &id]).status();
+        let kill = Command::new("kill").args([signal, &id]).status();
         assert!(kill.is_ok_and(|s| s.success()));
         let run: Run = child.wait_with_output().expect("an end").into();
         run.exits(130).says(&["interrupted", "out.jsonl.partial", "same command", "images"]);
