@@ -5,7 +5,7 @@
 //! relative to the YAML file; where that leads nowhere, to the YAML file itself: data sets move.
 
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use super::yaml::{self, Value, Wrong};
 use super::{Error, Warnings, folder, input, shape};
@@ -144,7 +144,7 @@ fn listed_image(folders: &[PathBuf], here: &Path, line: &str) -> Result<PathBuf,
     }
     let mut found = places(folders, line);
     if line.starts_with("./") {
-        found.insert(0, here.join(line));
+        found.insert(0, tidy(&here.join(line)));
     }
     let image = found.into_iter().find(|place| place.is_file());
     image.ok_or_else(|| format!("the image `{name}` is not there"))
@@ -160,9 +160,10 @@ fn places(folders: &[PathBuf], path: &str) -> Vec<PathBuf> {
     forms.iter().flat_map(joined).collect()
 }
 
-/// A path without the parts `.`, so that one image has one name.
+/// A path without the parts `.`, so that one image has one name; `.` if nothing else is left.
 fn tidy(path: &Path) -> PathBuf {
-    path.components().filter(|part| *part != std::path::Component::CurDir).collect()
+    let tidy: PathBuf = path.components().filter(|part| *part != Component::CurDir).collect();
+    if tidy.as_os_str().is_empty() { Component::CurDir.as_os_str().into() } else { tidy }
 }
 
 type Parsed = (Option<String>, Vec<Split>);
@@ -207,5 +208,20 @@ fn parts(text: &str, key: &str) -> Result<Vec<(u64, String)>, Wrong> {
             };
             lines.into_iter().map(item).collect()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_folder_that_one_is_in_stays_one() {
+        for (path, expected) in [(".", "."), ("./.", "."), ("./a/./b/", "a/b"), ("/./a", "/a")] {
+            assert_eq!(tidy(path.as_ref()).to_str(), Some(expected), "{path}");
+        }
+        let here = [PathBuf::from(".")];
+        assert_eq!(places(&here, "./"), [".", "."].map(PathBuf::from));
+        assert_eq!(places(&here, "../a\\b"), ["../a\\b", "../a/b", "a/b"].map(PathBuf::from));
     }
 }
