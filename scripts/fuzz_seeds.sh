@@ -9,7 +9,7 @@ fuzz=tests/fuzz
 seeds=$fuzz/seeds
 
 rm -rf "$seeds"
-for target in gguf mmproj image boxes dialogue checkpoint golden dialect; do mkdir -p "$fuzz/corpus/$target"; done
+for target in gguf mmproj image boxes dialogue checkpoint golden dialect video dataset grammar json_schema; do mkdir -p "$fuzz/corpus/$target"; done
 mkdir -p "$seeds"
 
 "$bin/gpt4roi-convert" synth --preset tiny --out "$seeds"
@@ -57,3 +57,33 @@ printf '\3{"type":"new","after":{"id":"1.2-a","camera":"front","frame_time":3.5,
 printf '\4{"image_id":4,"category_id":1,"bbox":[1,2,3,4],"score":0.5}\n[{"image_id":5,"bbox":[1,2,3,4]}]\n' >"$dialect/coco"
 printf '\0051,3,1,2,3,4,-1,-1,-1,-1\n2,-1,1,2,3,4,0.5\n' >"$dialect/mot"
 printf '\006{"v":1,"detections":[]}\n' >"$dialect/recognised"
+
+# seed TARGET/NAME FORMAT ARGUMENT...: what printf makes of it.
+seed() {
+    local path=$fuzz/corpus/$1
+    shift
+    # shellcheck disable=SC2059
+    printf "$@" >"$path"
+}
+
+# The first byte picks the format, in the order of the target's table.
+seed dataset/jsonl '\0{"image":"a.jpg","box_format":"xywh","regions":[{"id":"7","box":[1,2,3,4],"label":"dog","question":"?"}]}\n'
+seed dataset/csv '\1image,x1,y1,x2,y2,id,label\na.jpg,1,2,3,4,7,"dog"\n'
+seed dataset/coco '\2{"images":[{"id":1,"file_name":"a.jpg"}],"categories":[{"id":1,"name":"dog"}],"annotations":[{"id":7,"image_id":1,"category_id":1,"bbox":[1,2,3,4]}]}'
+seed dataset/voc '\3<annotation><filename>a.jpg</filename><object><name>dog</name><bndbox><xmin>1</xmin><ymin>2</ymin><xmax>3</xmax><ymax>4</ymax></bndbox></object></annotation>'
+seed dataset/visual-genome '\4[{"id":1,"regions":[{"region_id":7,"x":1,"y":2,"width":3,"height":4,"phrase":"a dog"}]},{"image_id":2,"objects":[{"x":1,"y":2,"w":3,"h":4,"names":["dog"]}]}]'
+seed dataset/labelme '\5{"imagePath":"a.jpg","shapes":[{"label":"dog","points":[[1,2],[3,4]],"shape_type":"rectangle"}]}'
+seed dataset/cvat '\6<annotations><image name="a.jpg"><box label="dog" xtl="1" ytl="2" xbr="3" ybr="4" rotation="5"/><polygon label="cat" points="1,2;3,4;5,6"/></image></annotations>'
+seed dataset/yolo-labels '\0070 0.5 0.5 0.25 0.25 0.9\n1 0.1 0.1 0.2 0.2 0.1 0.3\n'
+seed dataset/yolo-yaml '\10path: . # here\ntrain: [., "./."]\nval:\n  - .\ntest:\nnames:\n  0: dog\n  1: "c\\x61t"\n'
+seed dataset/yolo-list '\11./a.jpg\na.jpg\n\nno.jpg\n'
+seed grammar/letters '%s\n' 'root ::= a ( "-" a )? | [^\]] .' 'a ::= [a-z]+ | "\x41"{2,3} # end'
+seed grammar/nested '%s\n' 'root ::= "(" root ")" | dead | ""' 'dead ::= "d" dead'
+seed json_schema/object '%s' '{"type":"object","properties":{"a":{"type":"string","minLength":1,"maxLength":3}},"required":["a"]}'
+seed json_schema/list '%s' '{"type":["array","null"],"items":{"anyOf":[{"enum":["x",1]},{"const":null},{"type":"integer"}]},"minItems":2}'
+
+# The first byte picks the format of the video.
+video=tests/data/video
+for seed in 0:yuv420p.y4m 2:yuv444p.y4m 1:three.mjpeg 3:nv12.raw 4:yuyv422.raw; do
+    { printf "\\${seed%%:*}" && head -c 4000 "$video/${seed#*:}"; } >"$fuzz/corpus/video/${seed#*:}"
+done

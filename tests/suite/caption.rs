@@ -1,110 +1,13 @@
 //! `gpt4roi caption` and `merge` as a person meets them: formats, resumed runs, signals, shards.
 
+use crate::caption_desk::{Desk, lines};
 use gpt4roi_tests::pictures::png;
 use gpt4roi_tests::programs::{Run, run, start};
-use gpt4roi_tests::small::Small;
-use gpt4roi_tests::{Pair, scratch, workspace};
+use gpt4roi_tests::workspace;
 use serde_json::{Value, json};
 use std::fs;
-use std::path::PathBuf;
+use std::process::Command;
 use std::time::{Duration, Instant};
-use tempfile::TempDir;
-
-/// Image sides: small, so that starting the program takes most of the time.
-const SIZE: (u32, u32) = (64, 48);
-
-/// A model, a set of pictures, and a place for outputs.
-struct Desk {
-    pair: Pair,
-    dir: TempDir,
-}
-
-impl Desk {
-    /// `n` pictures with 0 to 3 boxes each, as COCO writes them.
-    fn new(n: usize) -> Desk {
-        let desk = Desk {
-            pair: Small::talking_pair(),
-            dir: TempDir::new_in(scratch()).expect("a folder"),
-        };
-        let (mut images, mut annotations) = (Vec::new(), Vec::new());
-        for i in 0..n {
-            let name = format!("{i:03}.png");
-            desk.file(&name, &png(SIZE.0, SIZE.1, i as u32));
-            images.push(json!({ "id": 1000 + i, "file_name": name }));
-            for k in 0..(i + 1) % 4 {
-                let (id, bbox) = (annotations.len() + 1, [k * 9, i % 20, 20 + k, 25]);
-                annotations.push(json!({
-                    "id": id, "image_id": 1000 + i, "category_id": 3, "bbox": bbox,
-                }));
-            }
-        }
-        let set = json!({
-            "images": images, "annotations": annotations,
-            "categories": [{ "id": 3, "name": "cup" }],
-        });
-        desk.file("set.json", set.to_string().as_bytes());
-        desk
-    }
-
-    fn at(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.at(name).to_str().expect("a UTF-8 path").to_owned()
-    }
-
-    fn file(&self, name: &str, bytes: &[u8]) {
-        let path = self.at(name);
-        fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
-        fs::write(path, bytes).expect("a file");
-    }
-
-    fn read(&self, name: &str) -> String {
-        fs::read_to_string(self.at(name)).unwrap_or_else(|e| panic!("{name}: {e}"))
-    }
-
-    /// Arguments for answers that depend on everything, and short.
-    fn args(&self, more: &[&str]) -> Vec<String> {
-        let pair = [&self.pair.model, &self.pair.mmproj].map(|p| p.to_str().expect("UTF-8"));
-        let mut args: Vec<String> = ["caption", "--model", pair[0], "--mmproj", pair[1]]
-            .into_iter()
-            .chain(["--temperature=1", "--top-k=0", "--seed=7", "--threads=1", "--kv-type=f32"])
-            .map(String::from)
-            .collect();
-        if !more.iter().any(|m| m.starts_with("--max-tokens")) {
-            args.push("--max-tokens=6".into());
-        }
-        args.extend(more.iter().map(|m| (*m).to_owned()));
-        args
-    }
-
-    fn caption(&self, more: &[&str]) -> Run {
-        run("gpt4roi", &self.args(more))
-    }
-
-    /// Captions the COCO file into an output.
-    fn fill(&self, output: &str, more: &[&str]) -> Run {
-        let paths = [format!("--input={}", self.path("set.json")), self.output(output)];
-        let args: Vec<&str> =
-            paths.iter().map(String::as_str).chain(more.iter().copied()).collect();
-        self.caption(&args)
-    }
-
-    fn output(&self, name: &str) -> String {
-        format!("--output={}", self.path(name))
-    }
-}
-
-/// Lines without their times.
-fn lines(text: &str) -> Vec<Value> {
-    let parse = |line: &str| {
-        let mut line: Value = serde_json::from_str(line).unwrap_or_else(|e| panic!("{line}: {e}"));
-        line.as_object_mut().expect("an object").remove("timings_ms");
-        line
-    };
-    text.lines().map(parse).collect()
-}
 
 #[test]
 fn a_line_for_every_box_and_a_summary() {
@@ -219,27 +122,6 @@ fn a_broken_picture_is_skipped_and_counted() {
 }
 
 #[test]
-fn pictures_and_a_page() {
-    let desk = Desk::new(4);
-    let folder = format!("--annotate={}", desk.path("drawn/here"));
-    let html = |name: &str| format!("--html={}", desk.path(name));
-    desk.fill("out.jsonl", &[&folder, &html("a.html")]).exits(0);
-    let mut drawn: Vec<_> = fs::read_dir(desk.at("drawn/here"))
-        .expect("a folder")
-        .map(|e| e.expect("an entry").file_name().into_string().expect("UTF-8"))
-        .collect();
-    drawn.sort();
-    assert_eq!(drawn, ["000001-000.png.png", "000002-001.png.png", "000003-002.png.png"]);
-    let page = desk.read("a.html");
-    assert_eq!(page.matches("<section>").count(), 3);
-    assert_eq!(page.matches("<li>").count(), 6);
-    assert!(page.trim_end().ends_with("</html>"));
-    let set = format!("--input={}", desk.path("set.json"));
-    desk.caption(&[&set, &html("b.html")]).exits(0);
-    assert_eq!(desk.read("b.html"), page, "a page made on the way is the same");
-}
-
-#[test]
 fn shards_and_batches_change_nothing() {
     let desk = Desk::new(9);
     desk.fill("whole.jsonl", &[]).exits(0);
@@ -267,22 +149,24 @@ fn shards_and_batches_change_nothing() {
 }
 
 #[test]
-fn the_examples_use_options_that_there_are() {
-    let help = run("gpt4roi", &["caption", "--help"]).exits(0).out;
-    let folder = workspace().join("examples/batch");
-    for name in ["job.yaml", "array.sh"] {
-        let text = fs::read_to_string(folder.join(name)).expect("an example");
-        let command = text.split("exec gpt4roi caption").nth(1).expect("a command");
-        let command = command.split("resources:").next().unwrap_or(command);
-        let options: Vec<&str> =
-            command.split_whitespace().filter(|w| w.starts_with("--")).collect();
-        assert!(options.len() > 5, "{name}: {options:?}");
-        for option in options {
-            assert!(help.contains(&format!(" {option} ")), "{name}: {option}");
-        }
+fn the_tools_of_coco_load_the_results() {
+    let python = std::env::var("PYTHON").unwrap_or_else(|_| "python3".into());
+    let has_tools = Command::new(&python).args(["-c", "import pycocotools"]).output();
+    if !has_tools.is_ok_and(|output| output.status.success()) {
+        eprintln!("skipped: {python} has no pycocotools (name another interpreter with PYTHON)");
+        return;
     }
-    let checked = std::process::Command::new("sh").arg("-n").arg(folder.join("array.sh")).status();
-    assert!(checked.is_ok_and(|s| s.success()));
+    let desk = Desk::new(7);
+    desk.file("001.png", b"this is no picture");
+    let prompts = ["--prompt=What is <region1>?", "--prompt=Where is <region1>?"];
+    desk.fill("out.json", &[&["--to=coco"][..], &prompts].concat()).exits(0);
+    let script = workspace().join("scripts/check_coco.py");
+    let files = ["set.json", "out.json"].map(|name| desk.at(name));
+    let checked = Command::new(python).arg(script).args(files).output();
+    let run: Run = checked.expect("an interpreter").into();
+    let run = run.exits(0);
+    // Two of the twelve boxes are in the picture that cannot be read.
+    assert!(run.out.contains("20 results of 5 images are in order, 10 of 12"), "{run:?}");
 }
 
 #[cfg(unix)]
@@ -374,7 +258,7 @@ fn signals_leave_what_can_be_resumed() {
             std::thread::sleep(Duration::from_millis(2));
         }
         let id = child.id().to_string();
-        let kill = std::process::Command::new("kill").args([signal, &id]).status();
+        let kill = Command::new("kill").args([signal, &id]).status();
         assert!(kill.is_ok_and(|s| s.success()));
         let run: Run = child.wait_with_output().expect("an end").into();
         run.exits(130).says(&["interrupted", "out.jsonl.partial", "same command", "images"]);

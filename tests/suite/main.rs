@@ -1,7 +1,10 @@
 //! One binary for all tests that cross crates: llama.cpp is linked once.
 
 mod accuracy;
+mod batch_examples;
 mod caption;
+mod caption_desk;
+mod caption_drawn;
 mod choose;
 mod cli;
 mod constraint;

@@ -95,6 +95,11 @@ impl Journal {
         Blocks::new(&self.file, &self.path)
     }
 
+    /// The file that the journal becomes.
+    pub(super) fn path_of_output(&self) -> &Path {
+        &self.output
+    }
+
     /// Writes the output and what stands beside it, and removes the journal. `n_images` is the number
     /// of images in the whole data set.
     ///

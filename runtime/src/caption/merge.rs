@@ -60,7 +60,7 @@ fn whole(first: &Part, target: Target) -> Meta {
 }
 
 /// A part that is being read.
-struct Part {
+pub(super) struct Part {
     path: PathBuf,
     sidecar: Sidecar,
     lines: std::io::Lines<BufReader<File>>,
@@ -99,7 +99,8 @@ fn missing(first: &Part, number: usize) -> Error {
 }
 
 impl Part {
-    fn open(path: &Path) -> Result<Part, Error> {
+    /// Opens a finished output with what stands beside it.
+    pub(super) fn open(path: &Path) -> Result<Part, Error> {
         let file = File::open(path).map_err(Error::read(path))?;
         let sidecar = Sidecar::read(path)?.ok_or_else(|| {
             let reason =
@@ -138,10 +139,24 @@ impl Part {
         Ok(())
     }
 
+    /// The lines of the image behind the first `n_read`, which is counted then; `None` behind the last.
+    pub(super) fn next_image(
+        &mut self,
+        n_read: &mut usize,
+    ) -> Result<Option<(ImageLines, Vec<String>)>, Error> {
+        if *n_read == self.sidecar.images.len() {
+            return self.ends().map(|()| None);
+        }
+        let image = self.image(*n_read)?;
+        *n_read += 1;
+        Ok(Some(image))
+    }
+
     /// The lines of its k-th image.
     fn image(&mut self, k: usize) -> Result<(ImageLines, Vec<String>), Error> {
         let image = self.sidecar.images[k].clone();
-        let mut lines = Vec::with_capacity(image.lines);
+        // The number may be wrong, so no room is made for it.
+        let mut lines = Vec::new();
         for _ in 0..image.lines {
             let line =
                 self.lines.next().ok_or_else(|| Error::part(&self.path, "lines are missing"));

@@ -30,7 +30,7 @@
 //!
 //! At the end the lines without marks become `FILE`, and `FILE.meta.json` says beside it how they were
 //! made and how many lines each image has; [`merge()`] needs that to put the shards of a run
-//! together.
+//! together, and [`Written`] to draw from it.
 
 mod answerer;
 mod captioner;
@@ -53,6 +53,7 @@ mod sidecar;
 mod sink;
 mod target;
 mod task;
+mod written;
 
 pub use answerer::Answerer;
 pub use captioner::{Captioned, Captioner, Observer, Plan, Problem, Quiet, Summary};
@@ -74,3 +75,4 @@ pub use sidecar::{ImageLines, Sidecar};
 pub use sink::{Lines, Sink};
 pub use target::Target;
 pub use task::Task;
+pub use written::Written;

@@ -1,5 +1,6 @@
 use super::*;
 use crate::constraint::matcher::Completion;
+use proptest::prelude::*;
 
 fn grammar(text: &str) -> Constraint {
     Constraint::from_grammar(text).unwrap_or_else(|e| panic!("{e}"))
@@ -230,4 +231,122 @@ fn schemas_that_cannot_be_used_say_where() {
     }
     let deep = "[".repeat(100_000);
     assert!(Constraint::from_json_schema(&deep).is_err());
+}
+
+/// Good grammars and schemas for a mutation to spoil.
+const GRAMMARS: [&str; 4] = [
+    "root ::= a ( \"-\"\n a )?{0,3}\na ::= [a-z]+ | \"\\x41\\u00e9\" # end\n",
+    r#"root ::= "(" root ")" | "" | [^\]\n] ."#,
+    "root ::= \"a\" root \"b\" | dead | \"c\"{2,}\ndead ::= \"d\" dead",
+    "root ::= ((x | y)* z)+\nx ::= \"x\"\ny ::= \"y\"?  \"q\"\nz ::= x{1,2}\n",
+];
+const SCHEMAS: [&str; 3] = [
+    r#"{"type": "object", "properties": {"a": {"type": "string", "minLength": 1, "maxLength": 3}},
+        "required": ["a"]}"#,
+    r#"{"type": ["array", "null"], "items": {"enum": ["x", 1, null, "\u00e9\""]}, "minItems": 2}"#,
+    r#"{"anyOf": [{"const": {"a": [1.5]}}, {"type": "integer", "title": "t"}, {"type": "boolean"}]}"#,
+];
+
+/// Pieces of both languages, and numbers that are too large.
+const PIECES: [&str; 36] = [
+    "root",
+    "::=",
+    "|",
+    "\"",
+    "[",
+    "]",
+    "^",
+    "-",
+    "(",
+    ")",
+    "*",
+    "+",
+    "?",
+    "{",
+    "}",
+    ",",
+    "{3,2}",
+    "{9999}",
+    "99999999999999999999",
+    "\\",
+    "\\u",
+    "\\xff",
+    ".",
+    "<",
+    "#",
+    "\n",
+    "\u{1f415}",
+    "\0",
+    ":",
+    "\"type\"",
+    "\"string\"",
+    "\"items\"",
+    "\"minItems\"",
+    "-1",
+    "1e999",
+    "null",
+];
+
+/// Texts that are like one of these, or like none.
+fn spoiled(seeds: &'static [&'static str]) -> impl Strategy<Value = String> {
+    let piece = prop_oneof![
+        3 => prop::sample::select(&PIECES[..]).prop_map(str::to_owned),
+        1 => any::<char>().prop_map(String::from),
+    ];
+    let edits = prop::collection::vec((any::<prop::sample::Index>(), 0_usize..6, piece), 0..6);
+    (prop::sample::select(seeds), edits).prop_map(|(seed, edits)| {
+        let mut text: Vec<char> = seed.chars().collect();
+        for (place, n_gone, piece) in edits {
+            let at = place.index(text.len() + 1);
+            let end = (at + n_gone).min(text.len());
+            text.splice(at..end, piece.chars());
+        }
+        text.into_iter().collect()
+    })
+}
+
+/// Bytes that such constraints may allow, one after the other.
+fn follow(constraint: &Constraint, bytes: &[u8]) {
+    let mut matcher = constraint.matcher("A: ", "\n#");
+    let mut accepted = "A: ".bytes().all(|b| matcher.accept(&[b]));
+    for byte in bytes {
+        let next = [*byte];
+        let (allowed, before) = (matcher.allows(&next), matcher.completion());
+        accepted = matcher.accept(&next);
+        assert_eq!(accepted, allowed);
+        assert!(accepted || matcher.completion() == before, "a refusal changes nothing");
+    }
+    assert!(accepted || !bytes.is_empty());
+}
+
+/// As many as the environment says (`PROPTEST_CASES`), and never less than 256.
+fn many_cases() -> ProptestConfig {
+    let default = ProptestConfig::default();
+    ProptestConfig { failure_persistence: None, cases: default.cases.max(256), ..default }
+}
+
+proptest! {
+    #![proptest_config(many_cases())]
+
+    #[test]
+    fn spoiled_grammars_are_refused_or_followed(
+        text in spoiled(&GRAMMARS),
+        bytes in prop::collection::vec(prop_oneof![Just(b'a'), Just(b'x'), Just(b'('), any::<u8>()], 0..12),
+    ) {
+        if let Ok(constraint) = Constraint::from_grammar(&text) {
+            follow(&constraint, &bytes);
+        }
+    }
+
+    #[test]
+    fn spoiled_schemas_are_refused_as_schemas(
+        text in spoiled(&SCHEMAS),
+        bytes in prop::collection::vec(prop::sample::select(&b"{\"a\": [1, 2]}xn"[..]), 0..12),
+    ) {
+        match Constraint::from_json_schema(&text) {
+            Ok(constraint) => follow(&constraint, &bytes),
+            Err(Error::Json { .. } | Error::Schema { .. } | Error::TooLarge { .. }) => {}
+            Err(e) => prop_assert!(false, "{text}\ngave a grammar with an error: {e}"),
+        }
+    }
 }

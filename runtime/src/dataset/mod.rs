@@ -47,8 +47,10 @@ mod visual_genome;
 mod voc;
 mod warning;
 mod xml;
+mod yaml;
 mod yolo;
 mod yolo_names;
+mod yolo_splits;
 
 pub use detect::detect;
 pub use entry::{Entry, MAX_REGIONS, Region, RegionBox};
@@ -71,6 +73,9 @@ pub struct Options {
     pub format: Option<Format>,
     /// The folder that the names of images are relative to; without one, that of the file.
     pub images: Option<PathBuf>,
+    /// The split to read, a name that the YAML file of a YOLO data set has, as `train` or `val`. Without
+    /// one, a folder is read as a whole, and of a YAML file all that its splits name.
+    pub split: Option<String>,
 }
 
 /// Opens the data set at `path`, a file or a folder.
@@ -82,13 +87,17 @@ pub fn open(path: &Path, options: &Options) -> Result<Dataset, Error> {
         Some(format) => detect::locate(format, path)?,
         None => detect::find(path)?,
     };
+    if options.split.is_some() && found.format != Format::Yolo {
+        let reason = format!("is read as {}, and only yolo has splits", found.format);
+        return Err(Error::whole(path, reason));
+    }
     let images = options.images.as_deref();
     let mut warnings = Warnings::default();
     let Opened { source, n_images } = match found.format {
         Format::Jsonl => jsonl::open(&found.path, images),
         Format::Csv => csv::open(&found.path, images),
         Format::Coco => coco::open(&found.path, images, &mut warnings),
-        Format::Yolo => yolo::open(&found.path, images, &mut warnings),
+        Format::Yolo => yolo::open(&found.path, options, &mut warnings),
         Format::Voc => voc::open(&found.path, images),
         Format::VisualGenome => visual_genome::open(&found.path, images),
         Format::Labelme => labelme::open(&found.path, images),

@@ -3,7 +3,8 @@
 //! A line is `class cx cy width height`, perhaps with a confidence behind it, or a class and the
 //! corners of a polygon, which becomes the box around it
 //! (<https://docs.ultralytics.com/datasets/detect/>). The file of `images/a.jpg` is
-//! `labels/a.txt` or `images/a.txt`; an image without one has no regions.
+//! `labels/a.txt` or `images/a.txt`; an image without one has no regions. A folder is read as a whole,
+//! a YAML file by the [splits](super::yolo_splits) that it names.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -11,7 +12,8 @@ use std::vec::IntoIter;
 
 use super::entry::Regions;
 use super::yolo_names::{self, Names};
-use super::{Entry, Error, Opened, Region, Source, Warnings, folder, input, shape};
+use super::yolo_splits::Splits;
+use super::{Entry, Error, Opened, Options, Region, Source, Warnings, folder, input, shape};
 use crate::preprocess::BoxFormat;
 
 /// Bytes of a text file that tell whether it holds labels.
@@ -22,23 +24,61 @@ const N_SAMPLES: usize = 32;
 
 pub(super) fn open(
     path: &Path,
-    images: Option<&Path>,
+    options: &Options,
     warnings: &mut Warnings,
 ) -> Result<Opened, Error> {
     let root = root(path)?;
-    let image_root = match images {
-        Some(images) => images.to_path_buf(),
+    if path.is_file() {
+        let splits = Splits::read(path, options.images.as_deref())?;
+        if options.split.is_some() || !splits.is_empty() {
+            return of_splits(path, &splits, options.split.as_deref(), warnings);
+        }
+    }
+    let image_root = match &options.images {
+        Some(images) => images.clone(),
         None => image_root(root)?,
     };
-    let names = match yolo_names::file_of(path, root, &image_root) {
-        Some(file) => yolo_names::read(&file)?,
-        None => Names::default(),
-    };
-    let pairs = pairs(root, &image_root)?;
-    if pairs.iter().all(|pair| pair.labels.is_none()) {
-        return Err(nothing_found(path, &image_root, &pairs));
+    let file = yolo_names::file_of(path, root, &image_root);
+    if let Some(split) = &options.split {
+        let file = file.filter(|file| yolo_names::is_yaml(file)).ok_or_else(|| no_splits(path))?;
+        let splits = Splits::read(&file, options.images.as_deref())?;
+        return of_splits(&file, &splits, Some(split), warnings);
     }
+    let names = file.as_deref().map_or_else(|| Ok(Names::default()), yolo_names::read)?;
+    let pairs = pairs(root, &image_root)?;
     warn_of_orphans(root, &pairs, warnings)?;
+    checked(path, &image_root, pairs.into_iter().map(Ok).collect(), names)
+}
+
+fn no_splits(path: &Path) -> Error {
+    Error::whole(path, "splits are in a YAML file, as data.yaml, and none is here; give that file")
+}
+
+/// The images that a YAML file names.
+fn of_splits(
+    file: &Path,
+    splits: &Splits,
+    split: Option<&str>,
+    warnings: &mut Warnings,
+) -> Result<Opened, Error> {
+    let names = yolo_names::read(file)?;
+    let root = splits.root();
+    let listed = splits.images(split, warnings)?.into_iter();
+    let pairs = listed.map(|image| image.map(|image| pair(image, root, root)));
+    checked(file, root, pairs.collect(), names)
+}
+
+/// The data set, if any of its images has labels.
+fn checked(
+    path: &Path,
+    image_root: &Path,
+    pairs: Vec<Result<Pair, Error>>,
+    names: Names,
+) -> Result<Opened, Error> {
+    if !pairs.iter().flatten().any(|pair| pair.labels.is_some()) {
+        let pairs = pairs.into_iter().collect::<Result<Vec<_>, _>>()?;
+        return Err(nothing_found(path, image_root, &pairs));
+    }
     let n_images = pairs.len();
     Ok(Opened::counted(Yolo { pairs: pairs.into_iter(), names }, n_images))
 }
@@ -143,13 +183,16 @@ fn warn_of_orphans(root: &Path, pairs: &[Pair], warnings: &mut Warnings) -> Resu
 }
 
 struct Yolo {
-    pairs: IntoIter<Pair>,
+    pairs: IntoIter<Result<Pair, Error>>,
     names: Names,
 }
 
 impl Source for Yolo {
     fn next_entry(&mut self, _: &mut Warnings) -> Option<Result<Entry, Error>> {
-        let Pair { image, name, labels } = self.pairs.next()?;
+        let Pair { image, name, labels } = match self.pairs.next()? {
+            Ok(pair) => pair,
+            Err(error) => return Some(Err(error)),
+        };
         let regions = labels.map_or(Ok(Vec::new()), |file| self.regions(&file));
         Some(regions.map(|regions| Entry::new(image, name, regions)))
     }

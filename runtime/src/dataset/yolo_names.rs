@@ -1,11 +1,11 @@
 //! The names of YOLO's classes: a list of lines, or the entry `names` of a YAML file.
 //!
-//! Of YAML only what such files have is understood: a list or a map in brackets, or in lines of
-//! their own.
+//! In YAML it is a list or a map, in brackets or in lines of their own.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use super::yaml::{self, Value, Wrong};
 use super::{Error, folder, input, shape};
 
 /// Names by number of the class.
@@ -53,31 +53,28 @@ fn numbered(names: impl Iterator<Item = String>) -> Names {
 }
 
 /// The names of a YAML file; an error is its line and the reason.
-fn from_yaml(text: &str) -> Result<Names, (u64, String)> {
-    let mut lines = (1..).zip(text.lines().map(without_comment));
-    let Some((at, first)) = lines.by_ref().find(|(_, line)| line.starts_with("names:")) else {
+fn from_yaml(text: &str) -> Result<Names, Wrong> {
+    let Some((at, value)) = yaml::value(text, "names")? else {
         return Err((1, "has no entry `names:` with the names of the classes".into()));
     };
-    let value = first["names:".len()..].trim();
-    if value.is_empty() {
-        let block = lines.filter(|(_, line)| !line.trim().is_empty());
-        return from_block(block.take_while(|(_, line)| line.starts_with([' ', '\t', '-'])));
+    match value {
+        Value::Nothing => Ok(Names::new()),
+        Value::Block(lines) => from_block(&lines),
+        Value::Brackets(text) => from_brackets(&text).map_err(|reason| (at, reason)),
+        Value::Text(text) => Err((at, not_names(text))),
     }
-    let rest = lines.map(|(_, line)| line);
-    let value = std::iter::once(value).chain(rest).collect::<Vec<_>>().join(" ");
-    from_brackets(&value).map_err(|reason| (at, reason))
 }
 
 /// Lines `- name` or `number: name`.
-fn from_block<'a>(lines: impl Iterator<Item = (u64, &'a str)>) -> Result<Names, (u64, String)> {
+fn from_block(lines: &[(u64, &str)]) -> Result<Names, Wrong> {
     let mut names = Names::new();
-    for (at, line) in lines {
-        let line = line.trim();
-        let (number, name) = match line.strip_prefix('-') {
-            Some(name) => (names.len() as u64, unquoted(name)),
-            None => numbered_name(line).map_err(|reason| (at, reason))?,
+    for &(at, line) in lines {
+        let named = match line.strip_prefix('-') {
+            Some(name) => yaml::text(name).map(|name| (names.len() as u64, name)),
+            None => numbered_name(line),
         };
-        insert(&mut names, number, name).map_err(|reason| (at, reason))?;
+        let inserted = named.and_then(|(number, name)| insert(&mut names, number, name));
+        inserted.map_err(|reason| (at, reason))?;
     }
     Ok(names)
 }
@@ -85,18 +82,15 @@ fn from_block<'a>(lines: impl Iterator<Item = (u64, &'a str)>) -> Result<Names, 
 /// `[name, name]` or `{number: name}`, with anything behind it.
 fn from_brackets(value: &str) -> Result<Names, String> {
     let (open, rest) = value.split_at_checked(1).unwrap_or((value, ""));
-    let close = match open {
-        "[" => ']',
-        "{" => '}',
-        _ => return Err(not_names(value)),
-    };
-    let items = items(rest, close).ok_or_else(|| format!("the `{close}` of `names` is missing"))?;
-    if close == ']' {
-        return Ok(numbered(items.into_iter().map(unquoted)));
-    }
+    let close = if open == "[" { ']' } else { '}' };
+    let items = yaml::items(rest, close);
+    let items = items.ok_or_else(|| format!("the `{close}` of `names` is missing"))?;
     let mut names = Names::new();
     for item in items {
-        let (number, name) = numbered_name(item)?;
+        let (number, name) = match close {
+            ']' => (names.len() as u64, yaml::text(item)?),
+            _ => numbered_name(item)?,
+        };
         insert(&mut names, number, name)?;
     }
     Ok(names)
@@ -107,42 +101,11 @@ fn not_names(value: &str) -> String {
     format!("field `names`: `{value}` is not a list or a map; write [first, second]")
 }
 
-/// What is between commas up to `close`; `None` if that is missing. Quoted ones do not count.
-fn items(text: &str, close: char) -> Option<Vec<&str>> {
-    let mut items = Vec::new();
-    let mut quote = None;
-    let mut begin = 0;
-    for (at, c) in text.char_indices() {
-        match quote {
-            Some(open) if c == open => quote = None,
-            Some(_) => {}
-            // An apostrophe within a word opens nothing.
-            None if "'\"".contains(c) && text[begin..at].trim_end().ends_with([':', '{']) => {
-                quote = Some(c);
-            }
-            None if "'\"".contains(c) && text[begin..at].trim().is_empty() => quote = Some(c),
-            None if c == ',' || c == close => {
-                items.push(text[begin..at].trim());
-                begin = at + c.len_utf8();
-            }
-            None => {}
-        }
-        if quote.is_none() && c == close {
-            // A comma may stand behind the last one.
-            if items.last().is_some_and(|item| item.is_empty()) {
-                items.pop();
-            }
-            return Some(items);
-        }
-    }
-    None
-}
-
 fn numbered_name(text: &str) -> Result<(u64, String), String> {
     let parts = text.split_once(':');
-    let number = parts.and_then(|(number, _)| unquoted(number).parse().ok());
+    let number = parts.and_then(|(number, _)| yaml::text(number).ok()?.parse().ok());
     match (number, parts) {
-        (Some(number), Some((_, name))) => Ok((number, unquoted(name))),
+        (Some(number), Some((_, name))) => Ok((number, yaml::text(name)?)),
         _ => Err(format!("`{}` is not `number: name`", shape::shortened(text))),
     }
 }
@@ -152,33 +115,6 @@ fn insert(names: &mut Names, number: u64, name: String) -> Result<(), String> {
         Some(_) => Err(format!("class {number} is named twice")),
         None => Ok(()),
     }
-}
-
-fn unquoted(text: impl AsRef<str>) -> String {
-    let text = text.as_ref().trim();
-    let within = |quote| text.strip_prefix(quote)?.strip_suffix(quote);
-    match (within('\''), within('"')) {
-        (Some(name), _) => name.replace("''", "'"),
-        (_, Some(name)) => name.replace("\\\"", "\"").replace("\\\\", "\\"),
-        _ => text.into(),
-    }
-}
-
-/// A line up to its comment: a `#` at its beginning or behind a blank, and not in quotes.
-fn without_comment(line: &str) -> &str {
-    let mut quote = None;
-    let mut before = ' ';
-    for (at, c) in line.char_indices() {
-        match quote {
-            Some(open) if c == open => quote = None,
-            Some(_) => {}
-            None if "'\"".contains(c) && !before.is_alphanumeric() => quote = Some(c),
-            None if c == '#' && before.is_whitespace() => return &line[..at],
-            None => {}
-        }
-        before = c;
-    }
-    line
 }
 
 #[cfg(test)]

@@ -55,7 +55,7 @@ fn images_are_looked_for() {
     let picks = |files: &Files, images: Option<&str>| -> Vec<String> {
         let images = images.map(|name| files.at(name));
         let mut dataset =
-            open(&files.at("x/instances.json"), &Options { format: None, images }).unwrap();
+            open(&files.at("x/instances.json"), &Options { images, ..Options::default() }).unwrap();
         entries(&mut dataset).iter().map(|entry| files.image(entry)).collect()
     };
     let files = Files::new(&[("x/instances.json", FILE), ("x/images/a.jpg", ""), ("v/b.jpg", "")]);

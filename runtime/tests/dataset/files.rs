@@ -33,7 +33,7 @@ impl Files {
     }
 
     pub fn open_as(&self, name: &str, format: Format) -> Result<Dataset, Error> {
-        open(&self.at(name), &Options { format: Some(format), images: None })
+        open(&self.at(name), &Options { format: Some(format), ..Options::default() })
     }
 
     /// The path of an entry's image within the folder.
@@ -66,7 +66,7 @@ pub fn labelled(id: &str, shape: RegionBox, label: &str) -> Region {
 ///
 /// Panics unless it begins with the path, and is for the user to mend.
 pub fn refusal(path: &Path, format: Format) -> String {
-    let options = Options { format: Some(format), images: None };
+    let options = Options { format: Some(format), ..Options::default() };
     let error = match open(path, &options) {
         Ok(dataset) => {
             let mut errors: Vec<Error> = dataset.filter_map(Result::err).collect();

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
 /// A small good file of each format, and its name in a folder.
-const SEEDS: [(Format, &str, &str); 9] = [
+const SEEDS: [(Format, &str, &str); 10] = [
     (
         Format::Jsonl,
         "boxes.jsonl",
@@ -23,7 +23,12 @@ const SEEDS: [(Format, &str, &str); 9] = [
            "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4]}]}"#,
     ),
     (Format::Yolo, "a.txt", "0 0.5 0.5 0.25 0.25\n1 0.1 0.1 0.2 0.2 0.1 0.3\n"),
-    (Format::Yolo, "data.yaml", "nc: 2\nnames: {0: 'a, b', 1: \"c\"} # d\nnames:\n  - e\n"),
+    (Format::Yolo, "data.yaml", "nc: 2\nnames: {0: 'a, b', 1: \"c\"} # d\n"),
+    (
+        Format::Yolo,
+        "data.yaml",
+        "path: .\ntrain: [., 'list.txt']\nval:\n  - ./. # b\n  - .\nnames:\n  - \"c\\x41\"\n",
+    ),
     (
         Format::Voc,
         "a.xml",
@@ -54,7 +59,11 @@ const SEEDS: [(Format, &str, &str); 9] = [
 fn read(folder: &Files, name: &str, format: Format) -> usize {
     let path = folder.at(if format == Format::Yolo && name == "a.txt" { "" } else { name });
     let _ = detect(&path).map_err(|e| e.to_string());
-    let Ok(dataset) = open(&path, &Options { format: Some(format), images: None }) else {
+    if let Ok(dataset) = open(&path, &Options { split: Some("train".into()), ..Options::default() })
+    {
+        dataset.for_each(drop);
+    }
+    let Ok(dataset) = open(&path, &Options { format: Some(format), ..Options::default() }) else {
         return 0;
     };
     let mut n_entries = 0;
@@ -80,6 +89,7 @@ fn folder_with(format: Format, name: &str, content: &[u8]) -> Files {
     }
     if name == "data.yaml" {
         folder.write("a.txt", "0 0.5 0.5 0.25 0.25");
+        folder.write("list.txt", "a.jpg\n./b.jpg\n");
     }
     folder
 }
@@ -110,7 +120,7 @@ fn files_cut_anywhere() {
 }
 
 /// Pieces of the formats, and what numbers, texts and lists can be at worst.
-const PIECES: [&str; 30] = [
+const PIECES: [&str; 33] = [
     "NaN",
     "inf",
     "-1",
@@ -140,6 +150,9 @@ const PIECES: [&str; 30] = [
     "'",
     "]",
     "names:",
+    "train:",
+    "../",
+    "- ",
     "\u{1f415}",
 ];
 
@@ -155,7 +168,10 @@ fn edits() -> impl Strategy<Value = Vec<(prop::sample::Index, usize, Vec<u8>)>> 
 /// Runs `damage` on the good files of every format and reads what comes out, many times.
 fn read_many<S: Strategy>(strategy: S, damage: impl Fn(&[u8], &S::Value) -> Vec<u8>) {
     let folders = SEEDS.map(|(format, name, seed)| folder_with(format, name, seed.as_bytes()));
-    let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(500) };
+    // More if the environment says so (PROPTEST_CASES).
+    let default = ProptestConfig::default();
+    let cases = default.cases.max(500);
+    let config = ProptestConfig { failure_persistence: None, cases, ..default };
     let every_format = |value: S::Value| {
         for ((format, name, seed), folder) in SEEDS.iter().zip(&folders) {
             rewrite(folder, name, &damage(seed.as_bytes(), &value));

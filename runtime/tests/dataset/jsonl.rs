@@ -60,7 +60,7 @@ fn marks_of_byte_order_and_windows_line_ends_are_accepted() {
 #[test]
 fn images_may_be_elsewhere_and_absolute() {
     let files = Files::new(&[("set.jsonl", "{\"image\": \"a\"}\n{\"image\": \"/b\"}")]);
-    let options = Options { format: None, images: Some("/photos".into()) };
+    let options = Options { images: Some("/photos".into()), ..Options::default() };
     let entries = entries(&mut open(&files.at("set.jsonl"), &options).unwrap());
     assert_eq!(entries[0].image.to_str(), Some("/photos/a"));
     assert_eq!(entries[1].image.to_str(), Some("/b"));

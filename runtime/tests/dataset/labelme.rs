@@ -43,7 +43,7 @@ fn shapes_become_the_boxes_around_them() {
 fn a_folder_is_read_in_the_order_of_its_names() {
     let other = FILE.replace("a.jpg", "b.jpg");
     let files = Files::new(&[("x/2.json", FILE), ("x/1.json", &other), ("p/b.jpg", "")]);
-    let options = Options { format: None, images: Some(files.at("p")) };
+    let options = Options { images: Some(files.at("p")), ..Options::default() };
     let mut dataset = open(&files.at("x"), &options).unwrap();
     assert_eq!(dataset.format(), Format::Labelme);
     let entries = entries(&mut dataset);

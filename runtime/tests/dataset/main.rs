@@ -11,3 +11,4 @@ mod labelme;
 mod visual_genome;
 mod voc;
 mod yolo;
+mod yolo_splits;

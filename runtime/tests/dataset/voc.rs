@@ -51,7 +51,7 @@ fn a_folder_is_read_in_the_order_of_its_names() {
     let entries = entries(&mut dataset);
     assert_eq!(files.image(&entries[1]), "VOC/JPEGImages/000001.jpg");
     assert_eq!(entries[0].name, "000002.jpg");
-    let options = Options { format: None, images: Some("/photos".into()) };
+    let options = Options { images: Some("/photos".into()), ..Options::default() };
     let first = open(&files.at("VOC"), &options).unwrap().next().unwrap().unwrap();
     assert_eq!(first.image.to_str(), Some("/photos/000002.jpg"));
 }

@@ -78,7 +78,7 @@ fn folders_side_by_side_and_one_in_the_other() {
 #[test]
 fn images_may_be_elsewhere() {
     let files = Files::new(&[("x/a.jpg", ""), ("y/a.txt", LABELS), ("y/lost.txt", LABELS)]);
-    let options = Options { format: None, images: Some(files.at("x")) };
+    let options = Options { images: Some(files.at("x")), ..Options::default() };
     let mut dataset = open(&files.at("y"), &options).unwrap();
     assert_eq!(entries(&mut dataset)[0].regions.len(), 3);
     let [warning] = dataset.warnings() else { panic!() };

@@ -23,12 +23,15 @@ asking_command! {
         example = "A folder of YOLO labels, two questions a box, and a page to look at:
   {command_name} --input dataset --output captions.jsonl --html captions.html \\
     --prompt \"What is <region1>?\" --prompt \"What colour is <region1>?\"",
+        example = "One split of a YOLO data set:
+  {command_name} --input dataset/data.yaml --split val --output captions.jsonl",
         example = "One image:
   {command_name} --input photo.jpg --box 326,66,425,327 --box 77,66,481,390",
         example = "The first quarter of a large set; `merge` puts the quarters together:
   {command_name} --input boxes.jsonl --shard 1/4 --seed 1 --output part-1.jsonl",
         note = "Formats of the input: jsonl, csv, coco, yolo, voc, vg, labelme, cvat. Questions in the \
                 data set win over --prompt and --task.",
+        note = "--html and --annotate of a run that is complete draw what is in --output, and ask nothing.",
         note = "An image or box that cannot be used becomes a line with `error`, and the run goes on."
     )]
     struct Caption {
@@ -41,6 +44,10 @@ asking_command! {
         /// format of the data set (default auto: found out)
         #[argh(option, default = "None", from_str_fn(format))]
         pub(crate) format: Option<Format>,
+        /// of a YOLO data set, only this split of its data.yaml, as in train, val or test (default: of
+        /// a folder everything in it, of a data.yaml all its splits)
+        #[argh(option, arg_name = "name")]
+        pub(crate) split: Option<String>,
         /// a box of the image that --input is, four numbers as in 10,20,110,220; may be repeated
         #[argh(option, long = "box", arg_name = "box")]
         pub(crate) boxes: Vec<String>,
@@ -103,6 +110,10 @@ impl Caption {
             (
                 !self.boxes.is_empty() && !self.is_picture(),
                 "--box needs an image as --input: a data set has its own boxes",
+            ),
+            (
+                self.split.is_some() && self.is_picture(),
+                "--split needs a data set as --input, and this is an image",
             ),
             (
                 self.annotate.is_some() && !cfg!(feature = "annotate"),

@@ -16,7 +16,8 @@ impl Input {
         if args.is_picture() {
             return Ok(Input::Image(Some(image(args)?)));
         }
-        let options = Options { format: args.format, images: args.images.clone() };
+        let Caption { format, images, split, .. } = args;
+        let options = Options { format: *format, images: images.clone(), split: split.clone() };
         Ok(Input::Dataset(Box::new(open(&args.input, &options)?)))
     }
 

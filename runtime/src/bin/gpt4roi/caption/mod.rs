@@ -11,7 +11,9 @@ pub(crate) use args::Caption;
 
 use crate::asking::Asking;
 use crate::setup::{self, Interrupt};
-use gpt4roi::caption::{Captioner, Journal, Lines, Opened, Plan, Sink, Summary, partial_path};
+use gpt4roi::caption::{
+    Captioner, Journal, Lines, Opened, Plan, Sink, Summary, Written, partial_path,
+};
 use gpt4roi::{Engine, EngineOptions, Error, caption};
 use input::Input;
 use progress::Progress;
@@ -32,10 +34,7 @@ pub(crate) fn run(args: &Caption) -> anyhow::Result<u8> {
             Ok(work(args, &plan, &mut engine, input, &mut lines)?.code)
         }
         Some(output) => match Journal::open(output, &meta, args.restart).map_err(Error::from)? {
-            Opened::Finished => {
-                eprintln!("gpt4roi: {} is complete: nothing to do", output.display());
-                Ok(crate::DONE)
-            }
+            Opened::Finished => finished(args, output, &input),
             Opened::Journal(journal) => {
                 let mut engine = setup::engine(&options)?;
                 into_file(args, &plan, &mut engine, input, journal)
@@ -100,12 +99,30 @@ fn into_file(
     if code != crate::DONE {
         return Ok(code);
     }
-    if let Some(html) = &args.html {
-        pages::from_journal(html, args, &journal)?;
+    // What earlier runs did is on the page too; its pictures may not be there.
+    let n_pictures = if args.annotate.is_some() { summary.skipped } else { 0 };
+    if args.html.is_some() || n_pictures > 0 {
+        let written = Written::of_journal(&journal).map_err(Error::from)?;
+        pages::draw(args, written, n_pictures, &Progress::begin(Some(journal.done().len()))?)?;
     }
     let finished: Result<(), caption::Error> = journal.finish(args.to, summary.n_images);
     finished.map_err(Error::from)?;
     Ok(code)
+}
+
+/// There is nothing to ask any more, but there may be something to draw.
+fn finished(args: &Caption, output: &Path, input: &Input) -> anyhow::Result<u8> {
+    let output_name = output.display();
+    if args.html.is_none() && args.annotate.is_none() {
+        eprintln!("gpt4roi: {output_name} is complete: nothing to do");
+        return Ok(crate::DONE);
+    }
+    eprintln!("gpt4roi: {output_name} is complete: drawing what is in it");
+    pages::create_folder(args).map_err(Error::from)?;
+    let written = Written::of_output(output, args.to).map_err(Error::from)?;
+    let n_images = input.n_images().map(|n| args.shard.n_of(n));
+    pages::draw(args, written, usize::MAX, &Progress::begin(n_images)?)?;
+    Ok(crate::DONE)
 }
 
 fn interrupted(output: Option<&Path>) -> String {

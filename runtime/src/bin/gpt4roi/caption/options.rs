@@ -17,6 +17,7 @@ pub(crate) fn meta(args: &Caption, engine: &EngineOptions) -> anyhow::Result<Met
         ("input", json!(args.input)),
         ("images", json!(args.images)),
         ("format", json!(args.format.map_or("auto", |f| f.name()))),
+        ("split", json!(args.split)),
         ("box", json!(args.boxes)),
         ("box-format", json!(format!("{:?}", args.box_format).to_lowercase())),
         ("normalized", json!(args.normalized)),

@@ -1,7 +1,7 @@
 //! What happens besides writing lines: progress, pictures, pages, remarks.
 
 use super::Caption;
-use super::pages::PageFile;
+use super::pages::{self, PageFile};
 use super::progress::Progress;
 use gpt4roi::Answer;
 use gpt4roi::caption::{Captioned, Error, Observer, Problem, Summary};
@@ -19,10 +19,7 @@ pub(crate) struct Watch {
 
 impl Watch {
     pub(crate) fn begin(args: &Caption, progress: Progress) -> anyhow::Result<Watch> {
-        if let Some(folder) = &args.annotate {
-            let made = std::fs::create_dir_all(folder);
-            made.map_err(|reason| Error::Write { path: folder.clone(), reason })?;
-        }
+        pages::create_folder(args)?;
         let page = args.html.as_ref().filter(|_| args.output.is_none());
         let page = page.map(|path| PageFile::create(path, &args.input)).transpose()?;
         Ok(Watch { progress, annotate: args.annotate.clone(), page, warnings: (0, None) })
@@ -60,11 +57,8 @@ impl Observer for Watch {
     }
 
     fn captioned(&mut self, image: &Captioned) -> Result<(), Error> {
-        if let Some(folder) = &self.annotate
-            && let Err(e) = draw(folder, image)
-        {
-            // Captions may be too long for a picture; they are in the output all the same.
-            self.progress.say(&format!("warning: {e}"));
+        if let Some(folder) = &self.annotate {
+            pages::picture(folder, image, &self.progress);
         }
         match &mut self.page {
             Some(page) => page.image(image.name, image.pixels, image.records),
@@ -75,15 +69,4 @@ impl Observer for Watch {
     fn written(&mut self) {
         self.progress.image();
     }
-}
-
-#[cfg(feature = "annotate")]
-fn draw(folder: &std::path::Path, image: &Captioned) -> Result<(), Error> {
-    gpt4roi::caption::write_sheet(folder, image).map(drop)
-}
-
-/// Nothing to draw with; the command line has been refused.
-#[cfg(not(feature = "annotate"))]
-fn draw(_: &std::path::Path, _: &Captioned) -> Result<(), Error> {
-    Ok(())
 }
