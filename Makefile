@@ -8,7 +8,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 # rustup's shell set-up may not have been read yet, as in a fresh container.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: help setup build demo demo-eval demo-train test check fmt clippy docs fidelity interop licences fuzz-check fuzz-seeds fuzz-smoke race bench bench-rivals bench-regions clean-demo
+.PHONY: help setup build demo demo-eval demo-train test check fmt clippy docs fidelity interop licences fuzz-check fuzz-seeds fuzz-smoke race bench bench-rivals bench-regions stream-soak clean-demo
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 16
@@ -72,6 +72,9 @@ bench-rivals: build ## race the image side against PyTorch (GPT4ROI_REFERENCE, P
 
 bench-regions: build ## race many regions at once against one at a time and crops (MODEL, MMPROJ: scripts/bench_regions.sh)
 	@scripts/bench_regions.sh $(TARGET)
+
+stream-soak: build ## feed `gpt4roi stream` for long and with broken frames (ARGS: target/release/stream-soak --help)
+	@$(TARGET)/release/stream-soak $(ARGS)
 
 clean-demo: ## remove what demo, demo-eval and fidelity wrote
 	rm -rf $(TARGET)/demo $(TARGET)/demo-eval $(TARGET)/fidelity

@@ -1,10 +1,12 @@
 //! Opening a model and asking it.
 
 mod choose;
+mod conversation;
 mod info;
 mod many;
 mod request;
 
+pub use conversation::Conversation;
 pub use info::ModelInfo;
 pub use request::Request;
 
@@ -13,7 +15,7 @@ use crate::choice::{Choice, ChooseRequest};
 use crate::decode::{Generation, Session};
 use crate::error::{Error, Result};
 use crate::files::{LlmFile, MmprojFile, check_llm, open_mmproj};
-use crate::pipeline::{Image, ImageRef, ImageSide, Outcome, Pipeline, Question};
+use crate::pipeline::{Image, ImageSide, Outcome, Pipeline, Question};
 use crate::preprocess::{BoxPolicy, PixelBox, PreprocessMode, PreprocessOptions, check_boxes};
 use crate::prompt::Dialogue;
 use crate::trace::{StageTimings, Trace};
@@ -109,39 +111,6 @@ pub enum Event<'a> {
     Done(&'a Answer),
 }
 
-/// An image and what was said about it so far.
-///
-/// Made by [`Engine::conversation`]; usable only with engines that have the same model open.
-pub struct Conversation {
-    image: Image,
-    dialogue: Dialogue<RoiBox>,
-}
-
-impl Conversation {
-    /// Another conversation about the same image, which begins with what was said in this one.
-    #[must_use]
-    pub fn fork(&self) -> Conversation {
-        Conversation { image: self.image.clone(), dialogue: self.dialogue.clone() }
-    }
-
-    /// The image.
-    pub fn image(&self) -> &Image {
-        &self.image
-    }
-
-    /// Forgets what was said: the next question is the first one about the same image.
-    ///
-    /// An engine that was asked about the image last has its maps at hand and does not encode it
-    /// again; what all conversations about it begin with is still in the cache.
-    pub fn restart(&mut self) {
-        self.dialogue.clear();
-    }
-
-    fn image_ref(&self) -> ImageRef<'_> {
-        self.image.reference()
-    }
-}
-
 /// Element types of the matrices of both files.
 pub(crate) struct Types {
     pub(crate) model: Vec<DType>,
@@ -209,7 +178,7 @@ impl Engine {
     /// Begins a conversation about an image.
     pub fn conversation(&self, image: impl Into<Image>) -> Conversation {
         let dialogue = Dialogue::new(self.pipeline.vocabulary().special());
-        Conversation { image: image.into(), dialogue }
+        Conversation::new(image.into(), dialogue)
     }
 
     /// Forgets what is kept of images and texts, so that the next question begins from nothing.

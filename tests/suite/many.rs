@@ -2,8 +2,8 @@
 
 use crate::talking::{open, options, photo, some_box};
 use gpt4roi::{
-    Answer, Conversation, Engine, EngineOptions, Error, Event, FinishReason, PixelBox, Request,
-    Stage,
+    Answer, Conversation, Engine, EngineOptions, Error, Event, FinishReason, Image, PixelBox,
+    Request, Stage,
 };
 use gpt4roi_tests::pictures::picture;
 use gpt4roi_tests::{drawn, greedy};
@@ -229,4 +229,51 @@ fn senseless_numbers_of_questions_are_refused() {
 #[test]
 fn nothing_to_ask_is_nothing_to_answer() {
     assert!(open(|_| ()).answer_many(&mut [], &[], |_, _| ()).is_empty());
+}
+
+#[test]
+fn the_next_image_is_looked_at_while_answers_are_written() {
+    let (here, there) = (requests(6), requests(4));
+    let want: Vec<Answer> = {
+        let mut engine = open(|_| ());
+        let start = engine.conversation(picture(90, 70, 3));
+        let answers = engine.answer_many(&mut forks(&start, 4), &there, |_, _| ());
+        answers.into_iter().map(|a| a.expect("an answer")).collect()
+    };
+    let mut engine = open(|o| o.vision_threads = 1);
+    let next = Image::from(picture(90, 70, 3));
+    let boxes: Vec<PixelBox> = there.iter().flat_map(|r| r.boxes.clone()).collect();
+    let start = engine.conversation(photo());
+    let mut n_asked = 0;
+    let ahead = || {
+        n_asked += 1;
+        (n_asked == 1).then(|| (next.clone(), boxes.clone()))
+    };
+    let answers = engine.answer_many_ahead(&mut forks(&start, 6), &here, ahead, |_, _| ());
+    let got: Vec<Answer> = answers.into_iter().map(|a| a.expect("an answer")).collect();
+    assert_same(&got, &one_by_one(&here));
+    assert!(n_asked > 0);
+    let start = engine.conversation(next);
+    let answers = engine.answer_many(&mut forks(&start, 4), &there, |_, _| ());
+    let got: Vec<Answer> = answers.into_iter().map(|a| a.expect("an answer")).collect();
+    assert_same(&got, &want);
+    for stage in [Stage::Vision, Stage::Pyramid, Stage::Region] {
+        assert!(got[0].timings_ms.get(stage).is_zero(), "{stage:?} ran again");
+    }
+}
+
+#[test]
+fn embeddings_are_those_that_answers_are_made_from() {
+    let mut engine = open(|_| ());
+    let image = Image::from(photo());
+    let boxes = [some_box(0), some_box(1)];
+    let both = engine.embed(&image, &boxes).expect("embeddings");
+    assert_eq!(both.len(), 2);
+    assert_ne!(both[0], both[1]);
+    assert_eq!(engine.embed(&image, &boxes[1..]).expect("an embedding"), both[1..]);
+    assert!(engine.embed(&image, &[]).expect("none").is_empty());
+    let mut conversation = engine.conversation(image);
+    let request = greedy("What is <region1>?", 3).with_box(some_box(1));
+    let answer = engine.ask(&mut conversation, &request, |_| ()).expect("an answer");
+    assert!(answer.timings_ms.get(Stage::Region).is_zero());
 }

@@ -25,17 +25,23 @@ pub(super) fn measure(bench: &mut Bench<'_>, path: &Path, file: &LlmFile) -> Res
         capture: None,
     };
     let model = file.load(&LoadOptions::default(), &mut |_| true)?;
+    // The bare library copies weights into layouts of its own: only this is like and like.
+    let repacked =
+        file.load(&LoadOptions { repack: true, ..LoadOptions::default() }, &mut |_| true)?;
     let ids = tokens(n_prompt, file.hparams.n_vocab);
     let slots: Vec<Slot> = ids.iter().map(|&id| Slot::Token(id)).collect();
     let bare = BareModel::load(path)?;
     let mut bare = bare.context(n_ctx, bench.n_threads)?;
-    let mut session = Session::new(&model, &params, cancel)?;
-    let mut times: [Vec<f64>; 4] = Default::default();
+    let mut session = Session::new(&model, &params, cancel.clone())?;
+    let mut copied = Session::new(&repacked, &params, cancel)?;
+    let mut times: [Vec<f64>; 6] = Default::default();
     for run in 0..=bench.options.runs {
         let [prefill, decode] = ours(&mut session, &slots, n_decode)?;
+        let [copied_prefill, copied_decode] = ours(&mut copied, &slots, n_decode)?;
         let [bare_prefill, bare_decode] = bare.run(&ids, n_decode)?.map(|d| d.as_secs_f64() * 1e3);
+        let these = [prefill, copied_prefill, bare_prefill, decode, copied_decode, bare_decode];
         if run > 0 {
-            for (all, ms) in times.iter_mut().zip([prefill, bare_prefill, decode, bare_decode]) {
+            for (all, ms) in times.iter_mut().zip(these) {
                 all.push(ms);
             }
         }
@@ -43,12 +49,14 @@ pub(super) fn measure(bench: &mut Bench<'_>, path: &Path, file: &LlmFile) -> Res
     let weights = weight_bytes(path, &file.hparams)?;
     let hp = &file.hparams;
     let cost = [costs::llm(hp, 0, n_prompt, weights), costs::llm(hp, n_prompt, 1, weights)];
-    let [prefill, bare_prefill, decode, bare_decode] = times;
+    let [prefill, copied_prefill, bare_prefill, decode, copied_decode, bare_decode] = times;
     bench.book("prefill", cost[0], prefill, Some(n_prompt));
+    bench.book("prefill, repacked", cost[0], copied_prefill, Some(n_prompt));
     bench.book("prefill, bare llama.cpp", cost[0], bare_prefill, Some(n_prompt));
     // Of one token.
     let each = |all: Vec<f64>| all.into_iter().map(|ms| ms / n_decode as f64).collect();
     bench.book("decode", cost[1], each(decode), Some(1));
+    bench.book("decode, repacked", cost[1], each(copied_decode), Some(1));
     bench.book("decode, bare llama.cpp", cost[1], each(bare_decode), Some(1));
     Ok(())
 }

@@ -259,12 +259,14 @@ mod tests {
             "region x1",
             "region x3",
             "prefill",
+            "prefill, repacked",
             "prefill, bare llama.cpp",
             "decode",
+            "decode, repacked",
             "decode, bare llama.cpp",
         ];
         assert_eq!(names, wanted);
-        assert_eq!(heard, 24);
+        assert_eq!(heard, 28);
         for row in report.threads.iter().flat_map(|t| &t.rows) {
             assert!(
                 row.ms.median > 0.0 && row.gbytes > 0.0 && row.gflop_done <= row.gflop,

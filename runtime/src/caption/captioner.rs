@@ -2,10 +2,12 @@
 
 use super::mark::shown;
 use super::record::encode_ms;
-use super::{Answerer, Asked, Error, Mark, Questions, Record, Shard, Sink, answer_seed};
+use super::{Ahead, Answerer, Asked, Error, Mark, Questions, Record, Shard, Sink, answer_seed};
 use crate::dataset::{self, Entry, Region};
 use crate::error::{Error as CrateError, ErrorKind, Result};
-use crate::{Answer, Constraint, PixelBox, Request, RgbImage8, Sampling, load_image};
+use crate::{Answer, Constraint, Image, PixelBox, Request, RgbImage8, Sampling, load_image};
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 
 /// What to ask, and of which images.
 #[derive(Clone, Debug)]
@@ -22,6 +24,8 @@ pub struct Plan {
     pub shard: Shard,
     /// Stop at the first image or region that cannot be captioned.
     pub strict: bool,
+    /// Load and encode the next image while this one is asked about.
+    pub overlap: bool,
 }
 
 impl Default for Plan {
@@ -29,7 +33,15 @@ impl Default for Plan {
     fn default() -> Plan {
         let Request { sampling, max_tokens, .. } = Request::new("");
         let (questions, shard) = (Questions::default(), Shard::WHOLE);
-        Plan { questions, sampling, max_tokens, constraint: None, shard, strict: false }
+        Plan {
+            questions,
+            sampling,
+            max_tokens,
+            constraint: None,
+            shard,
+            strict: false,
+            overlap: false,
+        }
     }
 }
 
@@ -108,7 +120,12 @@ pub struct Captioner<'a, A: ?Sized> {
     sink: &'a mut dyn Sink,
     observer: &'a mut dyn Observer,
     summary: Summary,
+    /// An image that was loaded while another was asked about.
+    prepared: Prepared,
 }
+
+/// A path, and what was found there.
+type Prepared = Mutex<Option<(PathBuf, Image)>>;
 
 impl<'a, A: Answerer + ?Sized> Captioner<'a, A> {
     /// Prepares a run.
@@ -118,7 +135,8 @@ impl<'a, A: Answerer + ?Sized> Captioner<'a, A> {
         sink: &'a mut dyn Sink,
         observer: &'a mut dyn Observer,
     ) -> Captioner<'a, A> {
-        Captioner { answerer, plan, sink, observer, summary: Summary::default() }
+        let (summary, prepared) = (Summary::default(), Prepared::default());
+        Captioner { answerer, plan, sink, observer, summary, prepared }
     }
 
     /// What was done so far.
@@ -138,7 +156,8 @@ impl<'a, A: Answerer + ?Sized> Captioner<'a, A> {
         entries: impl Iterator<Item = std::result::Result<Entry, dataset::Error>>,
     ) -> Result<()> {
         let n_done = self.sink.done().len();
-        for (index, entry) in entries.enumerate() {
+        let mut entries = entries.enumerate().peekable();
+        while let Some((index, entry)) = entries.next() {
             self.summary.n_images = index + 1;
             if !self.plan.shard.holds(index) {
                 continue;
@@ -151,7 +170,13 @@ impl<'a, A: Answerer + ?Sized> Captioner<'a, A> {
                 return Err(CrateError::Cancelled);
             }
             match entry {
-                Ok(entry) => self.entry(index, &entry)?,
+                Ok(entry) => {
+                    let next = match self.plan.overlap {
+                        true => entries.peek().and_then(|(i, next)| self.worth_looking(*i, next)),
+                        false => None,
+                    };
+                    self.entry(index, &entry, next)?;
+                }
                 Err(e) => self.unreadable(index, &e)?,
             }
             self.summary.images += 1;
@@ -161,6 +186,16 @@ impl<'a, A: Answerer + ?Sized> Captioner<'a, A> {
             Some(mark) if self.summary.skipped < n_done => Err(self.changed(mark, "gone".into())),
             _ => Ok(()),
         }
+    }
+
+    /// An entry that will be asked about.
+    fn worth_looking<'e>(
+        &self,
+        index: usize,
+        entry: &'e std::result::Result<Entry, dataset::Error>,
+    ) -> Option<&'e Entry> {
+        let ours = self.plan.shard.holds(index);
+        entry.as_ref().ok().filter(|entry| ours && !entry.regions.is_empty())
     }
 
     /// Passes an image that is done, after a look at whether it is that image.
@@ -187,10 +222,11 @@ impl<'a, A: Answerer + ?Sized> Captioner<'a, A> {
         Ok(self.sink.put(mark, &[Record::broken(None, error)])?)
     }
 
-    fn entry(&mut self, index: usize, entry: &Entry) -> Result<()> {
+    /// `next` is the entry that comes next, if there is time to look at it.
+    fn entry(&mut self, index: usize, entry: &Entry, next: Option<&Entry>) -> Result<()> {
         let records = match entry.regions.is_empty() {
             true => Vec::new(),
-            false => self.records(index, entry)?,
+            false => self.records(index, entry, next)?,
         };
         let (image, image_id) = (Some(entry.name.clone()), entry.image_id.clone());
         let mark = Mark { index, image, image_id, lines: records.len() };
@@ -198,12 +234,22 @@ impl<'a, A: Answerer + ?Sized> Captioner<'a, A> {
     }
 
     /// The lines about an image that has regions.
-    fn records(&mut self, index: usize, entry: &Entry) -> Result<Vec<Record>> {
+    fn records(
+        &mut self,
+        index: usize,
+        entry: &Entry,
+        next: Option<&Entry>,
+    ) -> Result<Vec<Record>> {
         let name = &entry.name;
-        let (pixels, records) = match load_image(&entry.image) {
-            Ok(pixels) => {
-                let records = self.image(entry, &pixels)?;
-                (Some(pixels), records)
+        let prepared = self.prepared.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        let loaded = match prepared {
+            Some((path, image)) if path == entry.image => Ok(image),
+            _ => load_image(&entry.image).map(Image::from),
+        };
+        let (image, records) = match loaded {
+            Ok(image) => {
+                let records = self.image(entry, &image, next)?;
+                (Some(image), records)
             }
             Err(e) => {
                 let error = e.to_string();
@@ -211,19 +257,23 @@ impl<'a, A: Answerer + ?Sized> Captioner<'a, A> {
                 (None, vec![Record::broken(Some(name), error)])
             }
         };
-        let captioned = Captioned { index, name, pixels: pixels.as_ref(), records: &records };
+        let pixels = image.as_ref().map(Image::pixels);
+        let captioned = Captioned { index, name, pixels, records: &records };
         self.observer.captioned(&captioned)?;
         Ok(records)
     }
 
     /// Asks everything about an image at once.
-    fn image(&mut self, entry: &Entry, pixels: &RgbImage8) -> Result<Vec<Record>> {
+    fn image(&mut self, entry: &Entry, image: &Image, next: Option<&Entry>) -> Result<Vec<Record>> {
         self.summary.regions += entry.regions.len();
-        let mut items = self.items(entry, pixels.size());
+        let mut items = self.items(entry, image.size());
         let requests: Vec<Request> = items.iter_mut().filter_map(|i| i.request.take()).collect();
         let (observer, name) = (&mut *self.observer, entry.name.as_str());
         let mut on_answer = |answer: &Answer| observer.answered(name, answer);
-        let answers = self.answerer.answer_all(pixels, &requests, &mut on_answer);
+        let prepared = &self.prepared;
+        let mut ahead = || next.and_then(|entry| prepare(entry, prepared));
+        let ahead: Option<Ahead> = if next.is_some() { Some(&mut ahead) } else { None };
+        let answers = self.answerer.answer_all(image, &requests, ahead, &mut on_answer);
         let encode = answers.iter().flatten().map(encode_ms).fold(0.0, f64::max);
         let mut answers = answers.into_iter();
         let mut records = Vec::with_capacity(items.len());
@@ -322,4 +372,16 @@ impl std::fmt::Display for Problem<'_> {
         let colon = if self.image.is_some() { ": " } else { "" };
         write!(f, "{colon}{}", self.error)
     }
+}
+
+/// Loads the next image, once. What is wrong with it is found again, and said, when it is its turn.
+fn prepare(entry: &Entry, prepared: &Prepared) -> Option<(Image, Vec<PixelBox>)> {
+    let mut prepared = prepared.lock().unwrap_or_else(PoisonError::into_inner);
+    if prepared.is_some() {
+        return None;
+    }
+    let image = Image::from(load_image(&entry.image).ok()?);
+    let boxes = entry.regions.iter().map(|r| r.shape.in_pixels(image.size())).collect();
+    *prepared = Some((entry.image.clone(), image.clone()));
+    Some((image, boxes))
 }

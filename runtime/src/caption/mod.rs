@@ -55,7 +55,7 @@ mod target;
 mod task;
 mod written;
 
-pub use answerer::Answerer;
+pub use answerer::{Ahead, Answerer};
 pub use captioner::{Captioned, Captioner, Observer, Plan, Problem, Quiet, Summary};
 pub use error::Error;
 pub use journal::{Journal, Opened};

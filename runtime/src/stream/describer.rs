@@ -1,6 +1,6 @@
 //! What describes regions: the engine, or in tests something quicker.
 
-use super::worker::Ahead;
+use crate::caption::Ahead;
 use crate::{Answer, ChooseRequest, Engine, Event, Image, PixelBox, Request, Result};
 
 /// What is asked of a region to recognise it.

@@ -42,4 +42,4 @@ pub use source::{Source, Video};
 pub use video::{
     Error as VideoError, PixelFormat, VideoFormat, VideoFrame, VideoOptions, VideoReader,
 };
-pub use worker::{Ahead, Manner, work};
+pub use worker::{Manner, work};

@@ -1,6 +1,7 @@
 //! The stream as a whole, with a model that answers at once, or as slowly as a test wants.
 
 use super::*;
+use crate::caption::Ahead;
 use crate::decode::FinishReason;
 use crate::preprocess::BoxPolicy;
 use crate::{Answer, CancelToken, Error, Event, Image, PixelBox, Request, Sampling, StageTimings};
@@ -119,7 +120,35 @@ fn run(policy: Policy, patient: bool, manner: &Manner, takes: Duration, text: &s
     });
     hub.say(&Record::Stats(hub.stats()));
     drop(hub);
-    received.iter().collect()
+    let lines: Vec<Value> = received.iter().collect();
+    lines.iter().for_each(conforms);
+    lines
+}
+
+/// Checks a line's keys against the schema that ships with the documentation.
+fn conforms(line: &Value) {
+    let schema: Value =
+        serde_json::from_str(include_str!("../../../docs/stream/output.schema.json")).unwrap();
+    let event = &line["event"];
+    let is_it = |def: &&Value| {
+        let known = &def["properties"]["event"];
+        known["const"] == *event || known["enum"].as_array().is_some_and(|e| e.contains(event))
+    };
+    let def = schema["$defs"].as_object().unwrap().values().find(is_it);
+    let def = def.unwrap_or_else(|| panic!("no event {event}"));
+    let line = line.as_object().unwrap();
+    for required in def["required"].as_array().unwrap() {
+        assert!(line.contains_key(required.as_str().unwrap()), "{required}: {line:?}");
+    }
+    for (key, value) in line {
+        match def["properties"].get(key) {
+            None => assert!(event == "stats" && value.is_u64(), "{key}: {line:?}"),
+            Some(property) => {
+                let allowed = property["enum"].as_array();
+                assert!(allowed.is_none_or(|a| a.contains(value)), "{key}: {line:?}");
+            }
+        }
+    }
 }
 
 fn line(seq: u64, picture: &str, detections: &str) -> String {

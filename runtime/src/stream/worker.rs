@@ -10,7 +10,7 @@ use super::record::{Record, Region, encoded};
 use super::schedule::{Asked, Failure, Frame, Job, Reason};
 use super::source::{Source, in_pixels};
 use super::watchdog::Watchdog;
-use crate::caption::Questions;
+use crate::caption::{Ahead, Questions};
 use crate::error::{Error, ErrorKind, Result as CrateResult};
 use crate::preprocess::{BoxPolicy, check_boxes};
 use crate::{CancelToken, Constraint, Event, Image, PixelBox, Request, Sampling};
@@ -232,9 +232,6 @@ impl Worker<'_> {
         })
     }
 }
-
-/// What gives the next picture and its boxes, if there is a new one.
-pub type Ahead<'a> = &'a mut (dyn FnMut() -> Option<(Image, Vec<PixelBox>)> + Send);
 
 /// Decodes the picture that will be next, once.
 fn next_picture(hub: &Hub, prepared: &Prepared) -> Option<(Image, Vec<PixelBox>)> {

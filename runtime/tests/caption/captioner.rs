@@ -89,13 +89,35 @@ fn strict_runs_stop_and_can_be_resumed() {
 }
 
 #[test]
+fn the_next_picture_is_loaded_while_one_is_asked_about() {
+    let desk = Desk::new();
+    let mut entries = desk.entries(3);
+    fs::write(desk.at("bad.png"), "no picture").unwrap();
+    entries.push(desk.entry("bad.png", 1));
+    let mut outputs = Vec::new();
+    for overlap in [false, true] {
+        let (mut fake, mut heard, mut out) = (Fake::default(), Heard::default(), Vec::new());
+        let plan = Plan { sampling: Sampling::Greedy, overlap, ..Plan::default() };
+        let mut lines = Lines::new(&mut out, "memory");
+        let mut captioner = Captioner::new(&mut fake, &plan, &mut lines, &mut heard);
+        captioner.run(entries.clone().into_iter().map(Ok)).unwrap();
+        assert_eq!(heard.problems.len(), 1, "{:?}", heard.problems);
+        // Of three that have boxes the first is nobody's next, and the broken one cannot be loaded.
+        assert_eq!(fake.n_ahead, if overlap { 1 } else { 0 });
+        outputs.push(String::from_utf8(out).unwrap());
+    }
+    assert_eq!(outputs[0], outputs[1]);
+}
+
+#[test]
 fn senseless_options_end_the_run() {
     struct Refuses;
     impl gpt4roi::caption::Answerer for Refuses {
         fn answer_all(
             &mut self,
-            _: &gpt4roi::RgbImage8,
+            _: &gpt4roi::Image,
             requests: &[gpt4roi::Request],
+            _: Option<gpt4roi::caption::Ahead>,
             _: &mut dyn FnMut(&gpt4roi::Answer),
         ) -> Vec<gpt4roi::Result<gpt4roi::Answer>> {
             let error =

@@ -4,11 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use gpt4roi::caption::{
-    Answerer, Captioner, Journal, Meta, Opened, Plan, Quiet, Record, Shard, Summary, Target,
+    Ahead, Answerer, Captioner, Journal, Meta, Opened, Plan, Quiet, Record, Shard, Summary, Target,
 };
 use gpt4roi::dataset::{self, Entry, Region, RegionBox};
 use gpt4roi::{
-    Answer, Error, FinishReason, PixelBox, Request, Result, RgbImage8, Sampling, StageTimings,
+    Answer, Error, FinishReason, Image, PixelBox, Request, Result, Sampling, StageTimings,
 };
 use serde_json::{Map, Value, json};
 
@@ -19,6 +19,8 @@ pub struct Fake {
     pub n_asked: usize,
     /// Cancelled once so many questions were answered.
     pub stop_after: Option<usize>,
+    /// Pictures that were there to be looked at ahead.
+    pub n_ahead: usize,
 }
 
 pub fn answer(text: String) -> Answer {
@@ -39,10 +41,15 @@ pub fn answer(text: String) -> Answer {
 impl Answerer for Fake {
     fn answer_all(
         &mut self,
-        image: &RgbImage8,
+        image: &Image,
         requests: &[Request],
+        ahead: Option<Ahead>,
         on_answer: &mut dyn FnMut(&Answer),
     ) -> Vec<Result<Answer>> {
+        if let Some(ahead) = ahead {
+            self.n_ahead += usize::from(ahead().is_some());
+            assert!(ahead().is_none(), "a picture was given twice");
+        }
         let mut one = |request: &Request| {
             if self.stop_after.is_some_and(|n| self.n_asked >= n) {
                 return Err(Error::Cancelled);

@@ -69,6 +69,16 @@ impl Interrupt {
     }
 }
 
+/// Gives image side and language model threads of their own, for when both work at the same time.
+pub(crate) fn divide_threads(options: &mut EngineOptions) {
+    let all = match options.n_threads {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        n => n,
+    };
+    options.vision_threads = (all / 3).max(1);
+    options.n_threads = (all - options.vision_threads).max(1);
+}
+
 /// Opens the model, showing progress on a terminal.
 pub(crate) fn engine(options: &EngineOptions) -> anyhow::Result<Engine> {
     let terminal = std::io::stderr().is_terminal();

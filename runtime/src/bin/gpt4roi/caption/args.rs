@@ -73,6 +73,9 @@ asking_command! {
         /// also write a page with all images, boxes and captions (about 60 kB an image)
         #[argh(option, arg_name = "file")]
         pub(crate) html: Option<PathBuf>,
+        /// load and encode the next image while this one is asked about; the image side gets a third of the threads
+        #[argh(switch)]
+        pub(crate) overlap: bool,
         /// stop at the first image or box that cannot be used
         #[argh(switch)]
         pub(crate) strict: bool,

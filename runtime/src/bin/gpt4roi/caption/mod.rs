@@ -24,7 +24,10 @@ pub(crate) fn run(args: &Caption) -> anyhow::Result<u8> {
     setup::logs(args.verbose);
     args.check()?;
     let plan = plan(args)?;
-    let options = EngineOptions { n_parallel: args.parallel, ..args.engine_options()? };
+    let mut options = EngineOptions { n_parallel: args.parallel, ..args.engine_options()? };
+    if args.overlap {
+        setup::divide_threads(&mut options);
+    }
     let input = Input::open(args)?;
     let meta = options::meta(args, &options)?;
     match &args.output {
@@ -45,9 +48,9 @@ pub(crate) fn run(args: &Caption) -> anyhow::Result<u8> {
 
 fn plan(args: &Caption) -> anyhow::Result<Plan> {
     let (questions, sampling) = (args.questions()?, args.sampling());
-    let Caption { max_tokens, shard, strict, .. } = *args;
+    let Caption { max_tokens, shard, strict, overlap, .. } = *args;
     let constraint = args.constraint()?;
-    Ok(Plan { questions, sampling, max_tokens, constraint, shard, strict })
+    Ok(Plan { questions, sampling, max_tokens, constraint, shard, strict, overlap })
 }
 
 /// How a run ended, if not in an error.

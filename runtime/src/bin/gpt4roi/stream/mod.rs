@@ -95,15 +95,10 @@ fn labels(args: &Stream) -> anyhow::Result<Vec<String>> {
 }
 
 fn options(args: &Stream) -> anyhow::Result<EngineOptions> {
-    let mut options =
-        EngineOptions { n_parallel: args.max_regions.min(255), ..args.engine_options()? };
+    let n_parallel = args.max_regions.min(255);
+    let mut options = EngineOptions { n_parallel, ..args.engine_options()? };
     if args.overlap {
-        let all = match args.threads {
-            0 => std::thread::available_parallelism().map_or(1, usize::from),
-            n => n,
-        };
-        options.vision_threads = (all / 3).max(1);
-        options.n_threads = (all - options.vision_threads).max(1);
+        setup::divide_threads(&mut options);
     }
     Ok(options)
 }
