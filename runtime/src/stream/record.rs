@@ -178,7 +178,7 @@ impl Region {
         Region {
             answer: Some(said.answer.clone()),
             logprob: Some(said.logprob).filter(|v| v.is_finite()),
-            age: Some(milliseconds(now.saturating_sub(said.seen)) / 1e3),
+            age: Some((now.saturating_sub(said.seen).as_secs_f64() * 1e3).round() / 1e3),
             ..self
         }
     }
