@@ -3,8 +3,8 @@
 use crate::caption::Ahead;
 use crate::{Answer, ChooseRequest, Engine, Event, Image, PixelBox, Request, Result};
 
-/// What is asked of a region to recognise it.
-const CATEGORY: crate::caption::Task = crate::caption::Task::Category;
+/// What labels are answers to.
+const QUESTION: &str = "What is <region1>?";
 
 /// Looks at one picture at a time.
 pub trait Describer {
@@ -65,9 +65,8 @@ impl Describer for Engine {
         labels: &[String],
     ) -> Result<Vec<Vec<(String, f64)>>> {
         let conversation = self.conversation(image.clone());
-        let question = CATEGORY.question();
         let request =
-            |b: &PixelBox| ChooseRequest::new(&question, labels.iter().cloned()).with_box(*b);
+            |b: &PixelBox| ChooseRequest::new(QUESTION, labels.iter().cloned()).with_box(*b);
         let requests: Vec<_> = boxes.iter().map(request).collect();
         let choices = self.choose_many(&conversation, &requests);
         let named = |choice: crate::Choice| {

@@ -160,6 +160,9 @@ impl Hub {
         let mut state = self.lock();
         loop {
             state.alive = Instant::now();
+            if state.phase == Phase::Stopped {
+                return None;
+            }
             let (settled, job) = state.scheduler.next(self.now());
             state.settle(&settled);
             // Readers that wait may have room now.

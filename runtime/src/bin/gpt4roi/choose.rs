@@ -2,7 +2,7 @@
 
 use crate::args::Choose;
 use crate::asking::Asking;
-use crate::constraint::text;
+use crate::constraint::labels;
 use crate::output;
 use crate::setup::{self, Interrupt, Usage};
 use gpt4roi::{Candidate, Choice, ChooseRequest, PixelBox, StageTimings};
@@ -34,7 +34,7 @@ struct Chosen<'a> {
 
 pub(crate) fn run(args: &Choose) -> anyhow::Result<u8> {
     setup::logs(args.verbose);
-    let labels = labels(args)?;
+    let labels = labels(&args.label, args.labels.as_deref())?;
     check(args, &labels)?;
     let options = args.engine_options()?;
     let image = setup::image(&args.image)?;
@@ -64,17 +64,6 @@ fn check(args: &Choose, labels: &[String]) -> Result<(), Usage> {
         return Ok(());
     };
     Err(Usage(mistake.into()))
-}
-
-/// Labels of the command line, and those of the file, one a line.
-fn labels(args: &Choose) -> anyhow::Result<Vec<String>> {
-    let mut labels = args.label.clone();
-    if let Some(path) = &args.labels {
-        let text = text(path)?;
-        let lines = text.trim_start_matches('\u{feff}').lines().map(str::trim);
-        labels.extend(lines.filter(|line| !line.is_empty()).map(str::to_owned));
-    }
-    Ok(labels)
 }
 
 fn request(args: &Choose, labels: &[String], b: PixelBox) -> ChooseRequest {

@@ -37,3 +37,14 @@ pub(crate) fn text(path: &Path) -> anyhow::Result<String> {
     })?;
     Ok(text)
 }
+
+/// Labels of the command line, and those of a file, one a line.
+pub(crate) fn labels(named: &[String], file: Option<&Path>) -> anyhow::Result<Vec<String>> {
+    let mut labels = named.to_vec();
+    if let Some(path) = file {
+        let text = text(path)?;
+        let lines = text.trim_start_matches('\u{feff}').lines().map(str::trim);
+        labels.extend(lines.filter(|line| !line.is_empty()).map(str::to_owned));
+    }
+    Ok(labels)
+}

@@ -7,7 +7,7 @@ mod status;
 pub(crate) use args::Stream;
 
 use crate::asking::Asking;
-use crate::constraint::text;
+use crate::constraint::labels;
 use crate::setup;
 use anyhow::Context;
 use gpt4roi::stream::{
@@ -30,7 +30,8 @@ pub(crate) fn run(args: &Stream) -> anyhow::Result<u8> {
     setup::logs(args.verbose);
     args.check()?;
     let options = options(args)?;
-    let (policy, manner) = (policy(args)?, manner(args, options.boxes)?);
+    let manner = manner(args, options.boxes)?;
+    let policy = policy(args, &manner)?;
     let input = open(args.input.as_deref())?;
     let video = video(args)?;
     let question = policy.question.clone();
@@ -50,7 +51,7 @@ pub(crate) fn run(args: &Stream) -> anyhow::Result<u8> {
     }
 }
 
-fn policy(args: &Stream) -> anyhow::Result<Policy> {
+fn policy(args: &Stream, manner: &Manner) -> anyhow::Result<Policy> {
     Ok(Policy {
         question: args.question()?,
         min_score: args.min_score,
@@ -64,7 +65,7 @@ fn policy(args: &Stream) -> anyhow::Result<Policy> {
         min_overlap: args.min_overlap,
         max_distance: (args.max_distance > 0.0).then_some(args.max_distance),
         tokens_per_second: args.tokens_per_second,
-        every_frame: args.embed || !labels(args)?.is_empty(),
+        every_frame: manner.embed || !manner.labels.is_empty(),
     })
 }
 
@@ -76,22 +77,11 @@ fn manner(args: &Stream, boxes: BoxPolicy) -> anyhow::Result<Manner> {
         class_hint: args.class_hint,
         partial: args.partial,
         embed: args.embed,
-        labels: labels(args)?,
+        labels: labels(&args.label, args.labels.as_deref())?,
         compare: args.max_distance > 0.0,
         boxes,
         overlap: args.overlap,
     })
-}
-
-/// Labels of the command line, and those of the file, one a line.
-fn labels(args: &Stream) -> anyhow::Result<Vec<String>> {
-    let mut labels = args.label.clone();
-    if let Some(path) = &args.labels {
-        let text = text(path)?;
-        let lines = text.trim_start_matches('\u{feff}').lines().map(str::trim);
-        labels.extend(lines.filter(|line| !line.is_empty()).map(str::to_owned));
-    }
-    Ok(labels)
 }
 
 fn options(args: &Stream) -> anyhow::Result<EngineOptions> {
