@@ -12,7 +12,7 @@ pub const MAX_RECORD_BYTES: u64 = 64 << 20;
 /// Most bytes of a file that is held in memory as text: 1 GiB.
 pub const MAX_DOCUMENT_BYTES: u64 = 1 << 30;
 
-const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+pub(crate) const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// Opens a file, behind its byte order mark if it has one.
 pub(super) fn open(path: &Path) -> Result<BufReader<File>, Error> {

@@ -56,7 +56,7 @@ pub use detect::detect;
 pub use entry::{Entry, MAX_REGIONS, Region, RegionBox};
 pub use error::{Error, Place};
 pub use format::Format;
-pub(crate) use input::{Line, Lines};
+pub(crate) use input::{BYTE_ORDER_MARK, Line, Lines};
 pub use input::{MAX_DOCUMENT_BYTES, MAX_RECORD_BYTES};
 pub(crate) use json::{Id, parse_line};
 pub(crate) use shape::{fractions, hull, number as finite, pixels};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::dialect::{Dialect, Read, Reader};
 use super::{Detections, Hub, Picture, Source, Video};
-use crate::dataset::{Line, Lines};
+use crate::dataset::{BYTE_ORDER_MARK, Line, Lines};
 
 /// Reads lines and knows where their pictures are.
 pub struct Feed<'h> {
@@ -58,6 +58,7 @@ impl<'h> Feed<'h> {
     /// Takes a line; false when no more are wanted.
     fn line(&mut self, number: u64, line: &[u8]) -> bool {
         self.hub.line();
+        let line = line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line);
         let known = self.reader.dialect();
         let read = self.reader.push(line.trim_ascii());
         if let (None, Some(dialect)) = (known, self.reader.dialect()) {

@@ -192,7 +192,8 @@ fn answers_come_once_and_are_repeated() {
 fn what_cannot_be_used_says_why_and_the_rest_goes_on() {
     let picture = picture();
     let good = r#"{"box":[1,1,4,4]}"#;
-    let text = line(0, "AAAA", good)
+    let text = "\u{feff}".to_owned()
+        + &line(0, "AAAA", good)
         + &line(1, &picture, r#"{"box":[1,1,4,4],"question":"What?"}"#)
         + &line(2, &picture, r#"{"box":[1e9,1,2e9,4]},{"box":[1,1,4,4]}"#)
         + "nonsense\n"

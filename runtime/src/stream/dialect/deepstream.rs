@@ -40,7 +40,7 @@ fn item(text: &str) -> Result<Detection, String> {
         Some((object, attributes)) => (object, attributes),
         None => (text, ""),
     };
-    let parts: Vec<&str> = object.trim_end_matches('|').split('|').map(str::trim).collect();
+    let parts: Vec<&str> = object.split('|').map(str::trim).collect();
     let [id, left, top, right, bottom, label, ..] = parts[..] else {
         let n = parts.len();
         return Err(format!("{n} parts; trackingId|left|top|right|bottom|class are needed"));

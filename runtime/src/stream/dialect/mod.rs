@@ -151,9 +151,10 @@ impl Reader {
         }
         let dialect = match self.dialect {
             Some(dialect) => dialect,
-            // Nothing was seen, by whatever detector.
-            None if line == b"[]" => return Ok(Read::default()),
-            None => recognise(line)?,
+            None => match recognise(line)? {
+                Some(dialect) => dialect,
+                None => return Ok(Read::default()),
+            },
         };
         let fail = |reason| Error { dialect: Some(dialect), reason };
         let parsed = self.parse(dialect, line).map_err(fail)?;
@@ -182,20 +183,20 @@ impl Reader {
     }
 }
 
-/// The dialect of a line, by what no other has.
-fn recognise(line: &[u8]) -> Result<Dialect, Error> {
+/// The dialect of a line, by what no other has; none of an empty list: nothing was seen, by whatever detector.
+fn recognise(line: &[u8]) -> Result<Option<Dialect>, Error> {
     let unknown = |reason: &str| Error {
         dialect: None,
         reason: format!("{reason}; name the dialect of the input if this line is right"),
     };
     if line[0].is_ascii_digit() {
-        return Ok(Dialect::Mot);
+        return Ok(Some(Dialect::Mot));
     }
     let value: Value = serde_json::from_slice(line)
         .map_err(|e| unknown(&format!("neither JSON nor comma-separated numbers ({e})")))?;
     let object = match &value {
         Value::Array(items) => match items.first() {
-            None => return Ok(Dialect::Ultralytics),
+            None => return Ok(None),
             Some(first) => first,
         },
         other => other,
@@ -216,5 +217,5 @@ fn recognise(line: &[u8]) -> Result<Dialect, Error> {
     } else {
         return Err(unknown("JSON of no known dialect"));
     };
-    Ok(dialect)
+    Ok(Some(dialect))
 }

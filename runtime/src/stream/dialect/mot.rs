@@ -21,7 +21,7 @@ pub(super) fn parse(line: &[u8], group: &mut Group) -> Result<Parsed, String> {
     let seq = index(frame).ok_or("field `frame`: not a number of a frame, from 1")?;
     let track = match finite("id", id)? {
         NONE => None,
-        _ => Some(id.trim().to_owned()),
+        number => Some(number.to_string()),
     };
     let corner = [finite("left", left)? - 1.0, finite("top", top)? - 1.0];
     let size = [finite("width", width)?, finite("height", height)?];
@@ -34,7 +34,10 @@ pub(super) fn parse(line: &[u8], group: &mut Group) -> Result<Parsed, String> {
     Ok(done.map_or_else(Parsed::default, Parsed::frame))
 }
 
-/// A frame's index from 0.
+/// A frame's index from 0; numpy writes whole numbers as `1.000e+00`.
 fn index(text: &str) -> Option<u64> {
-    text.trim().parse::<u64>().ok()?.checked_sub(1)
+    /// Whole numbers up to here are exact.
+    const MOST: f64 = 9e15;
+    let number: f64 = text.trim().parse().ok()?;
+    (number.fract() == 0.0 && (1.0..=MOST).contains(&number)).then(|| number as u64 - 1)
 }

@@ -190,6 +190,30 @@ fn lines_of_every_dialect_are_recognised_and_read() {
 }
 
 #[test]
+fn numbers_and_empty_parts_come_as_other_tools_write_them() {
+    let items = |text: &str| {
+        let (dialect, messages, errors) = lines(text);
+        assert_eq!(errors, [""; 0], "{text}");
+        let of = |m: &Message| match m {
+            Message::Detections(d) => (d.frame.seq, d.items.clone()),
+            other => panic!("{other:?}"),
+        };
+        (dialect, messages.iter().map(of).collect::<Vec<_>>())
+    };
+    // Nothing seen says nothing of the dialect.
+    let (dialect, _) = items("[ ]\n[{\"image_id\":1,\"bbox\":[1,2,3,4]}]");
+    assert_eq!(dialect, Some(Dialect::Coco));
+    let (_, frames) = items("1.000e+00,3.0,1,1,5,5\n2,3,1,1,5,5");
+    assert_eq!((frames[0].0, frames[1].0), (Some(0), Some(1)));
+    assert_eq!(frames[0].1, frames[1].1);
+    let (_, frames) = items(r#"{"id":"1","sensorId":"a","objects":["18|1|2|3|4|"]}"#);
+    assert_eq!(
+        (frames[0].1[0].label.as_deref(), frames[0].1[0].track.as_deref()),
+        (None, Some("18"))
+    );
+}
+
+#[test]
 fn names_are_read_back() {
     for dialect in Dialect::ALL {
         assert_eq!(dialect.to_string().parse(), Ok(dialect));
