@@ -19,7 +19,7 @@ pub type Sink = Box<dyn FnMut(&Record) -> io::Result<()> + Send>;
 /// How often a worker that waits shows that it lives.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 
-/// See the [module](self).
+/// What readers and a worker share, behind one lock.
 pub struct Hub {
     state: Mutex<State>,
     changed: Condvar,
