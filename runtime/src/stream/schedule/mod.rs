@@ -334,12 +334,11 @@ impl<P> Scheduler<P> {
                 self.give_up(next, Reason::Deadline, now, &mut settled);
                 continue;
             }
-            let job = self.plan(next, now, &mut settled);
+            let mut job = self.plan(next, now, &mut settled);
             if !job.asked.is_empty() || self.policy.every_frame {
                 self.counters.frames_seen += 1;
                 return (settled, Some(job));
             }
-            let mut job = job;
             settled.extend(self.repeat_known(&mut job, now));
         }
         (settled, None)
