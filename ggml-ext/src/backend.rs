@@ -1,6 +1,8 @@
-//! Devices that ggml registered, and the backends that run graphs on them.
+//! Devices opened for computing.
 
 use crate::cancel::{CancelToken, poll_cancelled};
+use crate::device::{CPU, DeviceInfo, DeviceKind, find_device};
+use crate::rehearsal::Rehearsal;
 use crate::winograd::{self, Conv, Workspace};
 use crate::{Error, Result, sys};
 use llama_cpp_2::llama_backend::LlamaBackend;
@@ -9,73 +11,6 @@ use std::fmt;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
-
-/// Name of the device that is always there.
-pub const CPU: &str = "CPU";
-
-/// What kind of processor a device is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DeviceKind {
-    /// The host processor.
-    Cpu,
-    /// A GPU with its own memory.
-    Gpu,
-    /// A GPU that shares the host's memory (a Jetson reports as one).
-    IntegratedGpu,
-    /// Anything else (BLAS and the like).
-    Accelerator,
-}
-
-/// One device that ggml registered in this process.
-#[derive(Clone, Debug)]
-pub struct DeviceInfo {
-    /// ggml's name for it, e.g. `CPU` or `CUDA0`.
-    pub name: String,
-    /// The hardware in words.
-    pub description: String,
-    /// Its kind.
-    pub kind: DeviceKind,
-    /// Free memory in bytes, as the driver reports it.
-    pub memory_free: usize,
-    /// Total memory in bytes.
-    pub memory_total: usize,
-    /// Whether tensors may live in memory that the host mapped, without a copy.
-    pub maps_host_memory: bool,
-}
-
-/// The devices of this process, the CPU included.
-pub fn devices() -> Vec<DeviceInfo> {
-    raw_devices().into_iter().map(describe).collect()
-}
-
-fn raw_devices() -> Vec<sys::ggml_backend_dev_t> {
-    init();
-    // SAFETY: the registry is initialised; indices below the count are valid.
-    unsafe { (0..sys::ggml_backend_dev_count()).map(|i| sys::ggml_backend_dev_get(i)).collect() }
-}
-
-fn describe(dev: sys::ggml_backend_dev_t) -> DeviceInfo {
-    // SAFETY: an all-zero props struct is valid (null strings, zero sizes) and ggml fills it;
-    // `dev` comes from the registry, whose devices live for the whole process.
-    let props = unsafe {
-        let mut props: sys::ggml_backend_dev_props = std::mem::zeroed();
-        sys::ggml_backend_dev_get_props(dev, &mut props);
-        props
-    };
-    DeviceInfo {
-        name: owned(props.name),
-        description: owned(props.description),
-        kind: match props.type_ {
-            sys::GGML_BACKEND_DEVICE_TYPE_CPU => DeviceKind::Cpu,
-            sys::GGML_BACKEND_DEVICE_TYPE_GPU => DeviceKind::Gpu,
-            sys::GGML_BACKEND_DEVICE_TYPE_IGPU => DeviceKind::IntegratedGpu,
-            _ => DeviceKind::Accelerator,
-        },
-        memory_free: props.memory_free,
-        memory_total: props.memory_total,
-        maps_host_memory: props.caps.buffer_from_host_ptr,
-    }
-}
 
 /// Copies a C string that ggml owns; null becomes empty.
 pub(crate) fn owned(s: *const c_char) -> String {
@@ -154,6 +89,8 @@ struct Inner {
     /// Scratch space of custom ops that is in use by a graph. Runs are serialised, so graphs share it.
     scratch: Mutex<Vec<Weak<Workspace>>>,
     scratch_limit: AtomicUsize,
+    /// What would have been allocated, if nothing is.
+    rehearsal: Option<Mutex<Rehearsal>>,
     // Freed after the backend: fields drop in order, and `raw` is freed in `drop` before any field.
     _pool: Option<ThreadPool>,
 }
@@ -185,14 +122,25 @@ impl Backend {
     /// [`Error::UnknownDevice`] if nothing of that name is registered, [`Error::Create`] if it
     /// cannot be opened.
     pub fn open(name: &str, n_threads: usize, cancel: CancelToken) -> Result<Backend> {
-        let found = raw_devices()
-            .into_iter()
-            .map(|dev| (dev, describe(dev)))
-            .find(|(_, info)| info.name.eq_ignore_ascii_case(name));
-        let Some((device, info)) = found else {
-            let known: Vec<_> = devices().into_iter().map(|d| d.name).collect();
-            return Err(Error::UnknownDevice { name: name.into(), known: known.join(", ") });
-        };
+        Self::open_as(name, n_threads, cancel, None)
+    }
+
+    /// Like [`Backend::open`], but for finding out what graphs and tensors would take: they can be made, and take no
+    /// memory of the device. [`Backend::rehearsal`] tells their needs. A node without a kernel is no error here.
+    ///
+    /// # Errors
+    /// As [`Backend::open`].
+    pub fn rehearse(name: &str, n_threads: usize) -> Result<Backend> {
+        Self::open_as(name, n_threads, CancelToken::new(), Some(Mutex::default()))
+    }
+
+    fn open_as(
+        name: &str,
+        n_threads: usize,
+        cancel: CancelToken,
+        rehearsal: Option<Mutex<Rehearsal>>,
+    ) -> Result<Backend> {
+        let (device, info) = find_device(name)?;
         let n_threads = n_threads.clamp(1, 512);
         let pool = match info.kind {
             DeviceKind::Cpu => Some(ThreadPool::new(n_threads)?),
@@ -225,6 +173,7 @@ impl Backend {
             running,
             scratch,
             scratch_limit,
+            rehearsal,
             _pool: pool,
         };
         Ok(Backend { inner: Arc::new(inner) })
@@ -252,6 +201,26 @@ impl Backend {
 
     pub(crate) fn scratch_limit(&self) -> usize {
         self.inner.scratch_limit.load(Ordering::Relaxed)
+    }
+
+    /// What was made on a backend that only rehearses; `None` on others.
+    pub fn rehearsal(&self) -> Option<Rehearsal> {
+        let rehearsal = self.inner.rehearsal.as_ref()?.lock().unwrap_or_else(|p| p.into_inner());
+        let mut rehearsal = rehearsal.clone();
+        let scratch = self.inner.scratch.lock().unwrap_or_else(|p| p.into_inner());
+        rehearsal.scratch = scratch.iter().filter_map(Weak::upgrade).map(|w| w.bytes()).sum();
+        Some(rehearsal)
+    }
+
+    /// Notes what would be made, if this is a rehearsal; gives whether it is.
+    pub(crate) fn note(&self, note: impl FnOnce(&mut Rehearsal)) -> bool {
+        let Some(rehearsal) = &self.inner.rehearsal else { return false };
+        note(&mut rehearsal.lock().unwrap_or_else(|p| p.into_inner()));
+        true
+    }
+
+    pub(crate) fn is_rehearsal(&self) -> bool {
+        self.inner.rehearsal.is_some()
     }
 
     /// The token that stops runs on this backend.

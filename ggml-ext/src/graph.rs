@@ -4,13 +4,15 @@
 //! outputs leave the closure as small handles; after that a run allocates nothing.
 
 use crate::custom::CustomOp;
+use crate::device::device_name;
+use crate::rehearsal::{GraphPlan, NodePlan};
 use crate::roi_align::RoiState;
 use crate::stable_box::StableBox;
 use crate::tensor::{Brand, Context, Tensor, ne_of};
 use crate::weights::TensorSet;
 use crate::{Backend, Error, Result, sys};
 use std::cell::{Cell, RefCell};
-use std::ffi::{CString, c_void};
+use std::ffi::CString;
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -95,8 +97,15 @@ impl<'g> Builder<'g> {
             let (sources, n_bytes) = ((*node).src, sys::ggml_nbytes(room));
             let start = (*room).data.addr();
             // Views have their address from the start, so a part of the tensor is found, too.
-            let is_inside = |data: *mut c_void| (start..start + n_bytes).contains(&data.addr());
-            let reads = sources.iter().any(|&src| !src.is_null() && is_inside((*src).data));
+            let is_inside = |src: *mut sys::ggml_tensor| match start {
+                0 => {
+                    // A rehearsal has no addresses, but storage of its own for the set.
+                    let root = if (*src).view_src.is_null() { src } else { (*src).view_src };
+                    (*root).buffer == (*room).buffer
+                }
+                _ => (start..start + n_bytes).contains(&(*src).data.addr()),
+            };
+            let reads = sources.iter().any(|&src| !src.is_null() && is_inside(src));
             if !reads && n_bytes == sys::ggml_nbytes(node) {
                 ((*node).data, (*node).buffer) = ((*room).data, (*room).buffer);
             }
@@ -184,6 +193,17 @@ impl<'g> Builder<'g> {
     }
 }
 
+/// A node of an allocated graph.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlacedNode {
+    /// Its name.
+    pub name: String,
+    /// ggml's name of the operation.
+    pub op: String,
+    /// The device that its result lies on; empty for a tensor without storage.
+    pub device: String,
+}
+
 /// A graph allocated on one backend, with the storage that its tensors live in.
 pub struct Graph {
     name: String,
@@ -245,7 +265,9 @@ impl Graph {
             brand: PhantomData,
         };
         let handles = build(&builder)?;
-        check_supported(backend, graph)?;
+        if !backend.is_rehearsal() {
+            check_supported(backend, graph)?;
+        }
         let (mut sources, inputs) = (builder.sources.take(), builder.inputs.take());
         sources.sort_by_key(|s| Arc::as_ptr(&s.set).addr());
         let (outputs, rois) = (builder.outputs.take(), builder.rois.take());
@@ -279,6 +301,9 @@ impl Graph {
     /// # Errors
     /// [`Error::Length`] if the number of elements differs.
     pub fn set(&mut self, input: Input, data: &[f32]) -> Result<()> {
+        if self.backend.is_rehearsal() {
+            return Ok(());
+        }
         let t = self.inputs[input.0];
         set_floats(t, data)
     }
@@ -295,6 +320,10 @@ impl Graph {
     pub fn run(&mut self) -> Result<()> {
         if self.backend.cancel_token().is_cancelled() {
             return Err(Error::Cancelled);
+        }
+        if self.backend.is_rehearsal() {
+            let (graph, reason) = (self.name.clone(), "this is a rehearsal".into());
+            return Err(Error::Compute { graph, reason });
         }
         self.has_run = false;
         let (backend, graph) = (&self.backend, self.graph.as_ptr());
@@ -330,9 +359,9 @@ impl Graph {
         ne_of(self.outputs[output.0])
     }
 
-    /// Every node as `(name, operation)`, in the order in which they run.
-    pub fn nodes(&self) -> Vec<(String, String)> {
-        nodes(self.graph).map(describe_node).collect()
+    /// Every node in the order in which they run.
+    pub fn nodes(&self) -> Vec<PlacedNode> {
+        nodes(self.graph).map(placed_node).collect()
     }
 }
 
@@ -394,15 +423,57 @@ fn describe_node(node: *mut sys::ggml_tensor) -> (String, String) {
     }
 }
 
+/// A node and where its result lies, which is where it runs.
+fn placed_node(node: *mut sys::ggml_tensor) -> PlacedNode {
+    let (name, op) = describe_node(node);
+    // SAFETY: a node of a live, allocated graph: its buffer, if it has one, has a type, which lives as long as the process.
+    let device = unsafe {
+        let root = if (*node).view_src.is_null() { node } else { (*node).view_src };
+        match (*root).buffer.is_null() {
+            true => String::new(),
+            false => {
+                let buffer_type = sys::ggml_backend_buffer_get_type((*root).buffer);
+                device_name(sys::ggml_backend_buft_get_device(buffer_type))
+            }
+        }
+    };
+    PlacedNode { name, op, device }
+}
+
+fn is_supported(backend: &Backend, node: *mut sys::ggml_tensor) -> bool {
+    // SAFETY: device and node are alive.
+    unsafe { sys::ggml_backend_dev_supports_op(backend.device(), node) }
+}
+
 fn check_supported(backend: &Backend, graph: NonNull<sys::ggml_cgraph>) -> Result<()> {
-    for node in nodes(graph) {
-        // SAFETY: device and node are alive.
-        if !unsafe { sys::ggml_backend_dev_supports_op(backend.device(), node) } {
+    match nodes(graph).find(|&node| !is_supported(backend, node)) {
+        None => Ok(()),
+        Some(node) => {
             let (node, op) = describe_node(node);
-            return Err(Error::Unsupported { device: backend.info().name.clone(), node, op });
+            Err(Error::Unsupported { device: backend.info().name.clone(), node, op })
         }
     }
-    Ok(())
+}
+
+/// What a graph would take, for a rehearsal.
+fn plan(
+    name: &str,
+    backend: &Backend,
+    graph: NonNull<sys::ggml_cgraph>,
+    galloc: &GraphAllocator,
+) -> GraphPlan {
+    let mut bytes = 0;
+    // SAFETY: allocator and graph are alive; without node buffers all nodes are for the one buffer, whose size is written.
+    unsafe {
+        let none = std::ptr::null();
+        let (galloc, graph) = (galloc.0.as_ptr(), graph.as_ptr());
+        sys::ggml_gallocr_reserve_n_size(galloc, graph, none, none, &mut bytes);
+    }
+    let nodes = nodes(graph).map(|node| {
+        let ((name, op), is_supported) = (describe_node(node), is_supported(backend, node));
+        NodePlan { name, op, is_supported }
+    });
+    GraphPlan { name: name.into(), bytes, nodes: nodes.collect() }
 }
 
 fn allocate(
@@ -414,6 +485,9 @@ fn allocate(
     // SAFETY: the buffer type belongs to a registered device.
     let raw = unsafe { sys::ggml_gallocr_new(backend.buffer_type()) };
     let galloc = GraphAllocator(NonNull::new(raw).ok_or_else(failed)?);
+    if backend.note(|r| r.graphs.push(plan(name, backend, graph, &galloc))) {
+        return Ok(galloc);
+    }
     // SAFETY: allocator and graph are alive; on failure nothing of the graph is used again.
     match unsafe { sys::ggml_gallocr_alloc_graph(galloc.0.as_ptr(), graph.as_ptr()) } {
         true => Ok(galloc),

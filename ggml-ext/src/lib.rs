@@ -4,7 +4,7 @@
 //! Shapes are given in ggml order (fastest index first); where a PyTorch name helps, its order
 //! follows in brackets.
 //!
-//! * [`devices`], [`Backend`]: what ggml can compute on;
+//! * [`devices`], [`Backend`]: what ggml can compute on, and what it would take ([`Rehearsal`]);
 //! * [`graph`], [`nn`]: graphs that are built once and run many times;
 //! * [`maps`]: feature maps of several levels, in the layout that suits the backend;
 //! * [`roi_align`]: RoIAlign with its lowerings;
@@ -19,6 +19,7 @@
 mod backend;
 mod cancel;
 mod custom;
+mod device;
 mod dtype;
 mod error;
 mod file_type;
@@ -32,6 +33,7 @@ pub mod nn;
 pub mod numeric;
 pub mod peak;
 pub mod quant;
+mod rehearsal;
 pub mod roi_align;
 mod simd;
 mod stable_box;
@@ -40,9 +42,11 @@ mod tensor;
 pub mod weights;
 pub mod winograd;
 
-pub use backend::{Backend, CPU, DeviceInfo, DeviceKind, devices};
+pub use backend::Backend;
 pub use cancel::CancelToken;
+pub use device::{CPU, DeviceInfo, DeviceKind, devices};
 pub use dtype::DType;
 pub use error::{Error, Result};
 pub use file_type::FileType;
+pub use rehearsal::{GraphPlan, NodePlan, Rehearsal};
 pub use tensor::Tensor;

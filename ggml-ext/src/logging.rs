@@ -22,7 +22,16 @@ pub(crate) fn take_error() -> Option<String> {
     (!first.is_empty()).then(|| std::mem::take(&mut *first))
 }
 
+/// Runs `f` and gives the lines that the C libraries logged meanwhile on this thread, too.
+pub(crate) fn listen<R>(f: impl FnOnce() -> R) -> (R, Vec<String>) {
+    let before = HEARD.replace(Some(Vec::new()));
+    let result = f();
+    (result, HEARD.replace(before).unwrap_or_default())
+}
+
 thread_local! {
+    /// Lines that somebody listens for.
+    static HEARD: RefCell<Option<Vec<String>>> = const { RefCell::new(None) };
     /// The unfinished line: the C side prints some lines in pieces.
     static LINE: RefCell<(sys::ggml_log_level, String)> =
         const { RefCell::new((sys::GGML_LOG_LEVEL_NONE, String::new())) };
@@ -46,6 +55,7 @@ fn emit(level: sys::ggml_log_level, line: &str) {
     if line.chars().all(|c| c == '.' || c.is_whitespace()) {
         return;
     }
+    HEARD.with_borrow_mut(|heard| heard.iter_mut().for_each(|lines| lines.push(line.to_owned())));
     match level {
         sys::GGML_LOG_LEVEL_ERROR => {
             let mut first = FIRST_ERROR.lock().unwrap_or_else(|p| p.into_inner());

@@ -104,7 +104,10 @@ impl TensorSet {
             .iter()
             .map(|&(name, dtype, ne)| (name.to_owned(), ctx.new_tensor(dtype, ne).raw()))
             .collect();
-        let buffer = allocate_all(&ctx, backend)?;
+        let buffer = match backend.is_rehearsal() {
+            true => rehearse_all(&ctx, backend, &tensors)?,
+            false => allocate_all(&ctx, backend)?,
+        };
         // SAFETY: the buffer is alive. Nothing that was in the memory before can be read.
         unsafe { sys::ggml_backend_buffer_clear(buffer.0.as_ptr(), 0) };
         let lock = RwLock::default();
@@ -132,7 +135,11 @@ impl TensorSet {
             stored.iter().map(|t| (t.name.clone(), ctx.new_tensor(t.dtype, &t.ne).raw())).collect();
         let mapped = residence == Residence::Mapped && backend.info().maps_host_memory;
         let buffer = match mapped {
-            true => place_in_mapping(map, stored, &tensors, backend)?,
+            true => {
+                backend.note(|r| r.mapped += stored.iter().map(|t| t.n_bytes).sum::<usize>());
+                place_in_mapping(map, stored, &tensors, backend)?
+            }
+            false if backend.is_rehearsal() => rehearse_all(&ctx, backend, &tensors)?,
             false => {
                 let buffer = allocate_all(&ctx, backend)?;
                 copy_from_mapping(map, stored, &tensors);
@@ -206,6 +213,29 @@ fn allocate_all(ctx: &Context, backend: &Backend) -> Result<Buffer> {
     NonNull::new(raw).map(Buffer).ok_or_else(|| Error::Create {
         action: format!("allocate tensors on device `{}`", backend.info().name),
     })
+}
+
+/// Storage of no size, which tells graphs that the tensors have some.
+fn rehearse_all(
+    ctx: &Context,
+    backend: &Backend,
+    tensors: &HashMap<String, NonNull<sys::ggml_tensor>>,
+) -> Result<Buffer> {
+    let buffer_type = backend.buffer_type();
+    // SAFETY: context and buffer type are alive.
+    let (n_bytes, raw) = unsafe {
+        let n = sys::ggml_backend_alloc_ctx_tensors_from_buft_size(ctx.as_ptr(), buffer_type);
+        (n, sys::ggml_backend_buft_alloc_buffer(buffer_type, 0))
+    };
+    backend.note(|r| r.tensors += n_bytes);
+    let refused = || Error::Create { action: "make an empty buffer".into() };
+    let buffer = NonNull::new(raw).map(Buffer).ok_or_else(refused)?;
+    for t in tensors.values() {
+        // SAFETY: the tensor belongs to the set that will hold the buffer, and its data stays null, which nobody reads:
+        // graphs on this backend refuse to run and to set inputs.
+        unsafe { (*t.as_ptr()).buffer = buffer.as_ptr() };
+    }
+    Ok(buffer)
 }
 
 fn place_in_mapping(

@@ -14,16 +14,16 @@ use crate::answer::Answer;
 use crate::choice::{Choice, ChooseRequest};
 use crate::decode::{Generation, Session};
 use crate::error::{Error, Result};
-use crate::files::{LlmFile, MmprojFile, check_llm, open_mmproj};
-use crate::pipeline::{Image, ImageSide, Outcome, Pipeline, Question};
-use crate::preprocess::{BoxPolicy, PixelBox, PreprocessMode, PreprocessOptions, check_boxes};
+use crate::files::{LlmFile, MmprojFile, check_llm};
+use crate::pipeline::{Image, Outcome, Pipeline, Question};
+use crate::placement::{self, DeviceOptions, Placement, open_image_side};
+use crate::preprocess::{BoxPolicy, PixelBox, PreprocessMode, check_boxes};
 use crate::prompt::Dialogue;
 use crate::trace::{StageTimings, Trace};
 use crate::vocabulary::Vocabulary;
 use ggml_ext::llama::{ContextParams, KvType, LoadOptions};
 use ggml_ext::roi_align::RoiBox;
-use ggml_ext::weights::Residence;
-use ggml_ext::{Backend, CPU, CancelToken, DType, DeviceInfo, DeviceKind};
+use ggml_ext::{Backend, CancelToken, DType};
 use info::model_info;
 use std::path::PathBuf;
 
@@ -53,8 +53,8 @@ pub struct EngineOptions {
     pub n_ctx: usize,
     /// Questions about one image that are answered at once, if the context has room; at most 255.
     pub n_parallel: usize,
-    /// Layers of the language model to place on a GPU; `None` means all that fit.
-    pub gpu_layers: Option<u32>,
+    /// Where to compute.
+    pub devices: DeviceOptions,
     /// Type of the KV cache.
     pub kv_type: KvType,
     /// Map the files into memory instead of reading them.
@@ -66,9 +66,6 @@ pub struct EngineOptions {
     pub repack: bool,
     /// Less memory for the image side, and more time: a third of the scratch space, a few regions at a time.
     pub low_memory: bool,
-    /// Device of the image side, as [`crate::devices`] names it; `None` takes the first GPU, or
-    /// the CPU where there is none.
-    pub device: Option<String>,
     /// Which of the original's image pipelines to follow.
     pub preprocess: PreprocessMode,
     /// What to do with boxes that reach outside the image.
@@ -87,13 +84,12 @@ impl EngineOptions {
             vision_threads: 0,
             n_ctx: 0,
             n_parallel: DEFAULT_PARALLEL,
-            gpu_layers: None,
+            devices: DeviceOptions::default(),
             kv_type: KvType::default(),
             mmap: true,
             mlock: false,
             repack: false,
             low_memory: false,
-            device: None,
             preprocess: PreprocessMode::default(),
             boxes: BoxPolicy::default(),
             trace: false,
@@ -152,23 +148,20 @@ impl Engine {
             n => n,
         };
         let llm = check_llm(&options.model)?;
-        let (backend, mmproj, side) = open_image_side(options, vision_threads, &cancel)?;
-        check_pair(options, &llm, &mmproj)?;
-        let load = LoadOptions {
-            mmap: options.mmap,
-            mlock: options.mlock,
-            repack: options.repack,
-            gpu_layers: options.gpu_layers,
-        };
-        let model = llm.load(&load, &mut progress)?;
         let params = context_params(options, n_threads)?;
+        let placement = placement::plan(options, &llm, &params, vision_threads)?;
+        tracing::info!("{placement}");
+        let backend = Backend::open(&placement.vision, vision_threads, cancel.clone())?;
+        let (mmproj, side) = open_image_side(options, &backend)?;
+        check_pair(options, &llm, &mmproj)?;
+        let model = llm.load(&load_options(options, &placement), &mut progress)?;
         let session = Session::new(&model, &params, cancel.clone())?;
         let vocabulary = Vocabulary::new(model, &mmproj.hparams, llm.dummy_prefix);
         let pipeline = Pipeline::new(side, vocabulary, session, options.trace);
         let info = ModelInfo {
             n_ctx: pipeline.n_ctx(),
             n_threads,
-            device: backend.info().name.clone(),
+            placement,
             ..model_info(&llm, &mmproj)
         };
         let types = Types { model: llm.types, mmproj: mmproj.types };
@@ -388,45 +381,15 @@ fn answer(outcome: Outcome, warnings: Vec<String>) -> Answer {
     }
 }
 
-/// Opens the mmproj file and builds the image side on the device that was asked for. A GPU that was
-/// only assumed gives way to the CPU if it cannot do the work, with a warning.
-fn open_image_side(
-    options: &EngineOptions,
-    n_threads: usize,
-    cancel: &CancelToken,
-) -> Result<(Backend, MmprojFile, ImageSide)> {
-    let open = |device: &str| {
-        let backend = Backend::open(device, n_threads, cancel.clone())?;
-        let residence = if options.mmap { Residence::Mapped } else { Residence::Copied };
-        let mmproj = open_mmproj(&options.mmproj, &backend, residence)?;
-        let vision = &mmproj.hparams.vision;
-        let preprocess = PreprocessOptions {
-            size: vision.image_size,
-            mean: vision.image_mean,
-            std: vision.image_std,
-            mode: options.preprocess,
-        };
-        let side =
-            ImageSide::new(&backend, &mmproj, preprocess, options.trace, options.low_memory)?;
-        Ok((backend, mmproj, side))
-    };
-    if let Some(device) = &options.device {
-        return open(device);
+fn load_options(options: &EngineOptions, placement: &Placement) -> LoadOptions {
+    LoadOptions {
+        mmap: options.mmap,
+        mlock: options.mlock,
+        repack: options.repack,
+        devices: Some(placement.gpus.clone()),
+        gpu_layers: u32::try_from(placement.gpu_layers).ok(),
+        tensor_split: options.devices.tensor_split.clone(),
     }
-    let device = default_device();
-    match open(&device) {
-        Err(Error::Compute(e)) if device != CPU => {
-            tracing::warn!("the image side runs on the CPU, because {device} cannot: {e}");
-            open(CPU)
-        }
-        result => result,
-    }
-}
-
-/// The first GPU, integrated ones included, or the CPU.
-fn default_device() -> String {
-    let is_gpu = |d: &DeviceInfo| matches!(d.kind, DeviceKind::Gpu | DeviceKind::IntegratedGpu);
-    ggml_ext::devices().into_iter().find(is_gpu).map_or_else(|| CPU.into(), |d| d.name)
 }
 
 fn n_threads(options: &EngineOptions) -> usize {

@@ -78,6 +78,22 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// A device has too little free memory for what was asked to be on it.
+    #[error(
+        "{what} takes {} on {device}, where {} are free: {remedy}", mib(*need), mib(*free)
+    )]
+    DoesNotFit {
+        /// What was to be there.
+        what: String,
+        /// The device.
+        device: String,
+        /// Bytes that it takes.
+        need: usize,
+        /// Bytes that are free, less what drivers need.
+        free: usize,
+        /// What would fit.
+        remedy: String,
+    },
     /// The device or llama.cpp failed.
     #[error(transparent)]
     Compute(ggml_ext::Error),
@@ -122,7 +138,7 @@ impl Error {
             Error::Option { .. } | Error::Golden { .. } => ErrorKind::Input,
             Error::Constraint(_) | Error::Stuck => ErrorKind::Input,
             Error::ModelFile { .. } | Error::Mismatch { .. } => ErrorKind::Model,
-            Error::Compute(_) => ErrorKind::Resources,
+            Error::DoesNotFit { .. } | Error::Compute(_) => ErrorKind::Resources,
             Error::Shared { kind, .. } => *kind,
             Error::Cancelled => ErrorKind::Cancelled,
             Error::Internal(_) => ErrorKind::Internal,
@@ -161,3 +177,8 @@ impl From<ggml_ext::Error> for Error {
 
 /// Shorthand for this crate's results.
 pub type Result<T> = std::result::Result<T, Error>;
+
+/// Bytes for people.
+pub(crate) fn mib(bytes: usize) -> String {
+    format!("{:.0} MiB", bytes as f64 / f64::from(1 << 20))
+}

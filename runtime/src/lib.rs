@@ -46,6 +46,7 @@ mod error;
 mod files;
 pub mod inspect;
 mod pipeline;
+mod placement;
 pub mod preprocess;
 pub mod prompt;
 mod pyramid;
@@ -69,6 +70,7 @@ pub use ggml_ext::llama::KvType;
 pub use ggml_ext::{CancelToken, DeviceInfo, DeviceKind, devices};
 pub use gpt4roi_models::Preset;
 pub use pipeline::Image;
+pub use placement::{DeviceOptions, Placement};
 pub use preprocess::{
     BoxFormat, BoxPolicy, PixelBox, PreprocessMode, RgbImage8, load as load_image,
 };

@@ -2,7 +2,7 @@
 
 use ggml_ext::gguf::Writer;
 use ggml_ext::llama::{Context, ContextParams, KvType, LoadOptions, Model};
-use ggml_ext::{CancelToken, DType, DeviceKind};
+use ggml_ext::{CancelToken, DType};
 use gpt4roi::{Engine, EngineOptions};
 use gpt4roi_models::{TensorSpec, Value, llm_specs, mmproj_specs};
 use gpt4roi_tests::kv::stored;
@@ -117,8 +117,7 @@ fn opening_a_large_language_model_reads_next_to_nothing() {
 }
 
 fn gpu() -> bool {
-    let is_gpu = |kind| matches!(kind, DeviceKind::Gpu | DeviceKind::IntegratedGpu);
-    ggml_ext::devices().iter().any(|d| is_gpu(d.kind))
+    ggml_ext::devices().iter().any(|d| d.kind.is_gpu())
 }
 
 /// Logits of a few tokens, read together and one by one.

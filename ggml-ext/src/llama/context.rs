@@ -21,7 +21,8 @@ pub enum KvType {
 }
 
 impl KvType {
-    fn dtype(self) -> DType {
+    /// The type of the cache's elements.
+    pub fn dtype(self) -> DType {
         match self {
             KvType::F32 => DType::F32,
             KvType::F16 => DType::F16,
@@ -218,7 +219,7 @@ impl Context {
     }
 }
 
-fn raw_params(
+pub(super) fn raw_params(
     p: &ContextParams,
     cancel: &CancelToken,
     capture: Option<&StableBox<Capture>>,

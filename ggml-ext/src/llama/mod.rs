@@ -8,12 +8,14 @@ mod batch;
 mod capture;
 mod context;
 mod in_place;
+mod measure;
 mod model;
 mod quantize;
 mod sampler;
 
 pub use batch::Batch;
 pub use context::{Context, ContextParams, KvType};
+pub use measure::compute_buffers;
 pub use model::{LoadOptions, Model, Token, TokenKind};
 pub use quantize::quantize_file;
 pub use sampler::{Sampler, Sampling};

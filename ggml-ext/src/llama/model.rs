@@ -1,6 +1,7 @@
 //! Loading a model and its vocabulary.
 
 use super::in_place::{self, Storage};
+use crate::device::find_device;
 use crate::{Error, Result, backend, logging, sys};
 use llama_cpp_2::model::LlamaModel;
 use llama_cpp_2::token::LlamaToken;
@@ -11,7 +12,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 
 /// How to load a model.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct LoadOptions {
     /// Map the file instead of reading it. Where the weights are used in the host's memory, opening
     /// reads none of them ([`Model::is_in_place`]).
@@ -21,18 +22,69 @@ pub struct LoadOptions {
     /// Copy weights into layouts of their own for the CPU's kernels: faster tokens on some
     /// processors, but the whole file is read on opening and held in memory of the process's own.
     pub repack: bool,
-    /// Layers to place on a GPU; `None` leaves it to llama.cpp (all that fit).
+    /// Names of the devices that layers may be placed on; none of them means the CPU, `None` all GPUs.
+    pub devices: Option<Vec<String>>,
+    /// Layers to place on them: the output counts as one and comes first, then the blocks from the last one on. `None`
+    /// means all.
     pub gpu_layers: Option<u32>,
+    /// What share of the layers each device gets, as proportions; empty means by their free memory.
+    pub tensor_split: Vec<f32>,
 }
 
 impl Default for LoadOptions {
     fn default() -> Self {
-        LoadOptions { mmap: true, mlock: false, repack: false, gpu_layers: None }
+        LoadOptions {
+            mmap: true,
+            mlock: false,
+            repack: false,
+            devices: None,
+            gpu_layers: None,
+            tensor_split: Vec::new(),
+        }
+    }
+}
+
+/// llama.cpp's parameters, with what they point to.
+pub(super) struct RawOptions {
+    params: sys::llama_model_params,
+    /// Ends with null.
+    devices: Option<Vec<sys::ggml_backend_dev_t>>,
+    /// One for each device that llama.cpp can handle, or empty.
+    tensor_split: Vec<f32>,
+}
+
+impl RawOptions {
+    /// The parameters; they are good as long as `self`.
+    pub(super) fn params(&self) -> sys::llama_model_params {
+        let mut params = self.params;
+        if let Some(devices) = &self.devices {
+            params.devices = devices.as_ptr().cast_mut();
+        }
+        if !self.tensor_split.is_empty() {
+            params.tensor_split = self.tensor_split.as_ptr();
+        }
+        params
     }
 }
 
 impl LoadOptions {
-    fn raw(&self) -> sys::llama_model_params {
+    /// Whether a GPU may get a part of the model.
+    pub(super) fn uses_gpu(&self) -> bool {
+        match &self.devices {
+            Some(names) => !names.is_empty(),
+            None => crate::devices().iter().any(|d| d.kind.is_gpu()),
+        }
+    }
+
+    fn raw_devices(&self) -> Result<Option<Vec<sys::ggml_backend_dev_t>>> {
+        let Some(names) = &self.devices else { return Ok(None) };
+        let found = names.iter().map(|name| find_device(name).map(|(dev, _)| dev));
+        found.chain([Ok(std::ptr::null_mut())]).collect::<Result<_>>().map(Some)
+    }
+
+    /// # Errors
+    /// [`Error::UnknownDevice`].
+    pub(super) fn raw(&self) -> Result<RawOptions> {
         // SAFETY: returns a plain struct.
         let mut raw = unsafe { sys::llama_model_default_params() };
         raw.load_mode = match (self.mmap, self.mlock) {
@@ -45,7 +97,12 @@ impl LoadOptions {
         if let Some(n) = self.gpu_layers {
             raw.n_gpu_layers = i32::try_from(n).unwrap_or(i32::MAX);
         }
-        raw
+        let mut tensor_split = self.tensor_split.clone();
+        if !tensor_split.is_empty() {
+            // SAFETY: returns a constant.
+            tensor_split.resize(unsafe { sys::llama_max_devices() }, 0.0);
+        }
+        Ok(RawOptions { params: raw, devices: self.raw_devices()?, tensor_split })
     }
 }
 
@@ -98,7 +155,11 @@ unsafe extern "C" fn on_progress(done: f32, data: *mut c_void) -> bool {
     !loading.stopped
 }
 
-impl Loading<'_> {
+impl<'a> Loading<'a> {
+    pub(super) fn new(path: &'a Path, callback: &'a mut dyn FnMut(f32) -> bool) -> Loading<'a> {
+        Loading { path, callback, stopped: false }
+    }
+
     pub(super) fn path(&self) -> &Path {
         self.path
     }
@@ -136,14 +197,14 @@ impl Loading<'_> {
     }
 
     /// llama.cpp's own way: the file is read, or mapped and asked for at once.
-    fn run_plain(&mut self, params: sys::llama_model_params) -> Result<Inner> {
+    pub(super) fn run_plain(&mut self, params: sys::llama_model_params) -> Result<Model> {
         let name = self.path.to_str().and_then(|p| CString::new(p).ok());
         let name = name.ok_or_else(|| self.failed("its path is not UTF-8"))?;
         // SAFETY: the path is NUL-terminated.
         let load = |params| unsafe { sys::llama_model_load_from_file(name.as_ptr(), params) };
         // SAFETY: the loader's result is passed on.
         let model = unsafe { self.run(params, load)? };
-        Ok(Inner { model, storage: None })
+        Ok(Model(Arc::new(Inner { model, storage: None })))
     }
 }
 
@@ -152,7 +213,7 @@ impl Model {
     /// files from outside before.
     ///
     /// With `mmap`, and neither `mlock` nor `repack`, the weights are used where the file is mapped
-    /// and none are read before they are needed; this takes Linux and a process without a GPU.
+    /// and none are read before they are needed; this takes Linux and a model that no GPU has a part of.
     /// Everything else is left to llama.cpp's own loader.
     ///
     /// `progress` is called with 0.0 to 1.0 and stops the load by returning false.
@@ -165,8 +226,9 @@ impl Model {
         progress: &mut dyn FnMut(f32) -> bool,
     ) -> Result<Model> {
         backend::init();
-        let mut loading = Loading { path, callback: progress, stopped: false };
-        let params = options.raw();
+        let mut loading = Loading::new(path, progress);
+        let raw = options.raw()?;
+        let params = raw.params();
         if in_place::is_possible(options) {
             match in_place::load(params, &mut loading) {
                 Ok((model, storage)) => {
@@ -178,7 +240,7 @@ impl Model {
         } else {
             tracing::debug!("the language model is left to llama.cpp's own loader");
         }
-        loading.run_plain(params).map(|inner| Model(Arc::new(inner)))
+        loading.run_plain(params)
     }
 
     /// Whether the weights are used where the file is mapped, without having been read on opening.

@@ -17,7 +17,7 @@ use crate::prompt::Slot;
 use crate::trace::Trace;
 use ggml_ext::gguf::Gguf;
 use ggml_ext::llama::KvType;
-use ggml_ext::{DType, numeric};
+use ggml_ext::{CPU, DType, numeric};
 use golden::{Golden, Round};
 use gpt4roi_models::names;
 use serde::Serialize;
@@ -69,7 +69,7 @@ impl Report {
 /// Runs the golden in `dir` with the files of `options` and compares every stage.
 ///
 /// Boxes are taken as the golden gives them, and the KV cache is exact; the rest of `options`
-/// holds.
+/// holds. What is on a GPU is held to the bounds of half precision at least.
 ///
 /// # Errors
 /// [`Error::Golden`] if the directory cannot be used, otherwise as [`Engine::open`] and
@@ -88,9 +88,7 @@ pub fn compare(options: &EngineOptions, dir: &Path) -> Result<Report> {
     };
     let embeddings = Embeddings::open(&options.model)?;
     let mut engine = Engine::open(&options)?;
-    let types = engine.types();
-    let image_bounds = Bounds::for_types(types.mmproj.iter().copied());
-    let bounds = Bounds::for_types(types.model.iter().chain(&types.mmproj).copied());
+    let (image_bounds, bounds) = bounds_of(&engine);
     let mut conversation = engine.conversation(image);
     let mut comparison =
         Comparison { golden: &golden, image_bounds, bounds, rows: Vec::new(), round: 0 };
@@ -106,6 +104,16 @@ pub fn compare(options: &EngineOptions, dir: &Path) -> Result<Report> {
         comparison.language_side(round, &outcome, trace, &embeddings)?;
     }
     Ok(Report { rows: comparison.rows })
+}
+
+/// Bounds for what the image side computes, which only the mmproj file's types touch, and for the rest. GPUs multiply
+/// in half precision, whatever the files' types.
+fn bounds_of(engine: &Engine) -> (Bounds, Bounds) {
+    let (types, placement) = (engine.types(), &engine.info().placement);
+    let half = |is_on_gpu: bool| is_on_gpu.then_some(DType::F16);
+    let image = types.mmproj.iter().copied().chain(half(placement.vision != CPU));
+    let language = types.model.iter().copied().chain(half(!placement.gpus.is_empty()));
+    (Bounds::for_types(image.clone()), Bounds::for_types(image.chain(language)))
 }
 
 /// The picture after the 8-bit resize, in the order of passes that the reference's Pillow had: it
@@ -135,7 +143,6 @@ impl Bicubic {
 
 struct Comparison<'a> {
     golden: &'a Golden,
-    /// For what the image side computes, which only the mmproj file's types touch.
     image_bounds: Bounds,
     bounds: Bounds,
     rows: Vec<Row>,

@@ -1,6 +1,7 @@
 //! What is known of an open model.
 
 use crate::files::{LlmFile, MmprojFile};
+use crate::placement::Placement;
 use ggml_ext::DType;
 
 /// What is known of an open model.
@@ -22,8 +23,8 @@ pub struct ModelInfo {
     pub n_ctx: usize,
     /// Worker threads.
     pub n_threads: usize,
-    /// Device of the image side.
-    pub device: String,
+    /// Where its halves are.
+    pub placement: Placement,
     /// Types of the language model's matrices, without repetition.
     pub model_types: Vec<String>,
     /// Types of the mmproj file's matrices, without repetition.

@@ -9,6 +9,7 @@ use ggml_ext::gguf::Gguf;
 use ggml_ext::llama::{LoadOptions, Model};
 use gpt4roi_models::hparams::LlmHparams;
 use gpt4roi_models::keys;
+use gpt4roi_models::names::gguf as names;
 use gpt4roi_models::specs::llm_specs;
 use gpt4roi_models::{KeyValues, Value};
 use std::collections::HashSet;
@@ -16,12 +17,23 @@ use std::path::{Path, PathBuf};
 
 /// A language model's file that llama.cpp may load.
 pub(crate) struct LlmFile {
-    path: PathBuf,
+    pub(crate) path: PathBuf,
     pub(crate) hparams: LlmHparams,
     /// Types of the quantisable tensors.
     pub(crate) types: Vec<DType>,
     /// Whether the vocabulary puts a blank in front of text.
     pub(crate) dummy_prefix: bool,
+    pub(crate) bytes: LayerBytes,
+}
+
+/// Bytes of a language model's weights, by what is placed on a device together.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct LayerBytes {
+    /// The embedding table, which stays on the host.
+    pub(crate) embedding: usize,
+    pub(crate) blocks: Vec<usize>,
+    /// The last norm and the output matrix.
+    pub(crate) output: usize,
 }
 
 impl LlmFile {
@@ -48,9 +60,10 @@ pub(crate) fn check_llm(path: &Path) -> Result<LlmFile> {
     check = check.and_then(|()| check_vocabulary(&meta, hparams.n_vocab as usize));
     check.map_err(|reason| bad(&gguf, reason))?;
     let types = check_tensors(&gguf, &hparams)?;
+    let bytes = layer_bytes(&gguf, &hparams);
     // llama.cpp's own default for SentencePiece vocabularies.
     let dummy_prefix = meta.value(keys::TOKENIZER_ADD_SPACE_PREFIX) != Some(Value::Bool(false));
-    Ok(LlmFile { path: path.into(), hparams, types, dummy_prefix })
+    Ok(LlmFile { path: path.into(), hparams, types, dummy_prefix, bytes })
 }
 
 /// Keys that change how llama.cpp reads a model (experts, splits, rope scaling, ...) are refused
@@ -77,6 +90,18 @@ fn check_tensors(gguf: &Gguf, hparams: &LlmHparams) -> Result<Vec<DType>> {
         }
     }
     Ok(types)
+}
+
+fn layer_bytes(gguf: &Gguf, hparams: &LlmHparams) -> LayerBytes {
+    let sum = |prefix: &str| {
+        let of_layer = gguf.tensors().iter().filter(|t| t.name.starts_with(prefix));
+        of_layer.map(|t| t.nbytes).sum()
+    };
+    LayerBytes {
+        embedding: sum(names::TOKEN_EMBD),
+        blocks: (0..hparams.n_layer).map(|il| sum(&names::llm_block(il, ""))).collect(),
+        output: sum(names::OUTPUT),
+    }
 }
 
 /// What llama.cpp's SentencePiece tokenizer takes for granted.

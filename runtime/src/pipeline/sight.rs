@@ -8,6 +8,7 @@ use crate::region::RegionStage;
 use crate::trace::{Stage, StageTimings, Trace};
 use crate::vision::{HiddenStates, Vision};
 use ggml_ext::Backend;
+use ggml_ext::graph::{Graph, PlacedNode};
 use ggml_ext::roi_align::RoiBox;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -82,6 +83,17 @@ impl ImageSide {
         let pyramid = PyramidStage::new(backend, hp, weights, vision.levels(), tracing)?;
         let region = RegionStage::new(backend, hp, weights, pyramid.levels(), tracing, low_memory);
         Ok(ImageSide { preprocess, vision, pyramid, region })
+    }
+
+    /// Builds the largest graph of those that depend on the number of regions.
+    pub(crate) fn prepare_largest(&mut self) -> Result<()> {
+        self.region.prepare_largest()
+    }
+
+    /// The nodes of all graphs that are built.
+    pub(crate) fn nodes(&self) -> Vec<PlacedNode> {
+        let graphs = [self.vision.graph(), self.pyramid.graph()];
+        graphs.into_iter().chain(self.region.graphs()).flat_map(Graph::nodes).collect()
     }
 }
 

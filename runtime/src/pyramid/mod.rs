@@ -91,6 +91,10 @@ impl PyramidStage {
         Ok(PyramidStage { graph, taps, states: states.clone(), levels })
     }
 
+    pub(crate) fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
     /// The tensors that [`Pyramid::levels`] will hold.
     pub(crate) fn levels(&self) -> &Arc<TensorSet> {
         &self.levels

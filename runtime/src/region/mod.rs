@@ -98,10 +98,26 @@ impl RegionStage {
         Ok(tokens)
     }
 
+    pub(crate) fn graphs(&self) -> impl Iterator<Item = &Graph> {
+        self.graphs.iter().map(|g| &g.graph)
+    }
+
+    /// Builds the largest graph that the stage will need.
+    pub(crate) fn prepare_largest(&mut self) -> Result<()> {
+        self.graph_for(self.max_per_run).map(|_| ())
+    }
+
     fn graph_for(&mut self, n_regions: usize) -> Result<&mut RegionGraph> {
         let graph = match self.graphs.iter().position(|g| g.n_regions == n_regions) {
             Some(i) => self.graphs.remove(i),
-            None => self.build(n_regions)?,
+            None => match self.build(n_regions) {
+                Err(_) if !self.graphs.is_empty() => {
+                    // Perhaps for want of memory, which the others hold.
+                    self.graphs.clear();
+                    self.build(n_regions)?
+                }
+                graph => graph?,
+            },
         };
         if self.graphs.len() == MAX_GRAPHS {
             self.graphs.remove(0);

@@ -71,6 +71,10 @@ impl Vision {
         Ok(Vision { graph, pixels, image_embeds, levels, n_embd: d })
     }
 
+    pub(crate) fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
     /// The tensors that [`HiddenStates::levels`] will hold.
     pub(crate) fn levels(&self) -> &Arc<TensorSet> {
         &self.levels

@@ -19,7 +19,7 @@ use super::LoadOptions;
 use super::model::Loading;
 use crate::gguf::Gguf;
 use crate::weights::{Buffer, HOST_ALIGNMENT};
-use crate::{DeviceKind, Error, Result, sys};
+use crate::{Error, Result, sys};
 use llama_cpp_2::model::LlamaModel;
 use memmap2::Mmap;
 use place::{Placing, on_tensor};
@@ -41,12 +41,11 @@ pub(super) struct Storage {
 /// Whether the weights may stay in the file: nothing asks for all of them at once, no GPU wants a
 /// copy, and memory that is reserved costs nothing before it is written to.
 pub(super) fn is_possible(options: &LoadOptions) -> bool {
-    let is_gpu = |kind| matches!(kind, DeviceKind::Gpu | DeviceKind::IntegratedGpu);
     cfg!(target_os = "linux")
         && options.mmap
         && !options.mlock
         && !options.repack
-        && !crate::devices().iter().any(|d| is_gpu(d.kind))
+        && !options.uses_gpu()
 }
 
 /// Loads a model whose tensors lie in a mapping of the file.

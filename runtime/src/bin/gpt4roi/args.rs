@@ -175,6 +175,9 @@ pub(crate) struct Compare {
     /// worker threads (default: one a processor)
     #[argh(option, default = "0")]
     pub(crate) threads: usize,
+    /// where to compute: auto (default), cpu, or a name that `gpt4roi devices` lists
+    #[argh(option)]
+    pub(crate) device: Option<String>,
     /// print one JSON object
     #[argh(switch)]
     pub(crate) json: bool,

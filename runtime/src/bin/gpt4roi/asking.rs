@@ -58,9 +58,6 @@ macro_rules! asking_command {
             /// context length in tokens (default 2048)
             #[argh(option, default = "0")]
             pub(crate) ctx: usize,
-            /// layers of the language model to put on a GPU (default: all that fit)
-            #[argh(option)]
-            pub(crate) gpu_layers: Option<u32>,
             /// type of the KV cache: f16 (default), f32 or q8_0
             #[argh(option, default = "gpt4roi::KvType::F16", from_str_fn($crate::asking::kv_type))]
             pub(crate) kv_type: gpt4roi::KvType,
@@ -77,9 +74,21 @@ macro_rules! asking_command {
             /// less memory for the image side, and more time for it
             #[argh(switch)]
             pub(crate) low_memory: bool,
-            /// device of the image side (default: the first GPU, else the CPU)
+            /// where to compute: auto (default: on GPUs what fits there), cpu, or a name that `gpt4roi devices` lists
             #[argh(option)]
             pub(crate) device: Option<String>,
+            /// where to compute the image side, if elsewhere
+            #[argh(option, arg_name = "device")]
+            pub(crate) vision_device: Option<String>,
+            /// layers of the language model on GPUs (default: all that fit)
+            #[argh(option, arg_name = "n")]
+            pub(crate) llm_gpu_layers: Option<u32>,
+            /// the only GPU to use of several, counted from 0
+            #[argh(option, arg_name = "n")]
+            pub(crate) main_gpu: Option<u32>,
+            /// shares of the layers for each GPU, as in 3,1 (default: by free memory)
+            #[argh(option, arg_name = "shares")]
+            pub(crate) tensor_split: Option<$crate::asking::Shares>,
             /// say what is being done; twice for more
             #[argh(switch, short = 'v')]
             pub(crate) verbose: u8,
@@ -92,13 +101,18 @@ macro_rules! asking_command {
                 Ok(EngineOptions {
                     n_threads: self.threads,
                     n_ctx: self.ctx,
-                    gpu_layers: self.gpu_layers,
+                    devices: gpt4roi::DeviceOptions {
+                        device: $crate::asking::device(self.device.as_deref()),
+                        vision: $crate::asking::device(self.vision_device.as_deref()),
+                        gpu_layers: self.llm_gpu_layers,
+                        main_gpu: self.main_gpu,
+                        tensor_split: self.tensor_split.clone().unwrap_or_default().0,
+                    },
                     kv_type: self.kv_type,
                     mmap: !self.no_mmap,
                     mlock: self.mlock,
                     repack: self.repack,
                     low_memory: self.low_memory,
-                    device: self.device.clone(),
                     preprocess: match self.training_preprocess {
                         true => PreprocessMode::Training,
                         false => PreprocessMode::Inference,
@@ -136,6 +150,24 @@ macro_rules! asking_command {
 }
 
 pub(crate) use asking_command;
+
+/// A device's name; `None` for the automatic choice.
+pub(crate) fn device(name: Option<&str>) -> Option<String> {
+    name.filter(|name| !name.eq_ignore_ascii_case("auto")).map(str::to_owned)
+}
+
+/// Numbers with commas between them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Shares(pub(crate) Vec<f32>);
+
+impl std::str::FromStr for Shares {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Shares, String> {
+        let share = |s: &str| s.trim().parse().map_err(|_| format!("`{s}` is not a number"));
+        text.split(',').map(share).collect::<Result<_, _>>().map(Shares)
+    }
+}
 
 /// What the commands that ask a model have in common.
 pub(crate) trait Asking {

@@ -17,8 +17,9 @@ struct Output<'a> {
 
 pub(crate) fn run(args: &Compare) -> anyhow::Result<u8> {
     setup::logs(args.verbose);
-    let options =
-        EngineOptions { n_threads: args.threads, ..EngineOptions::new(&args.model, &args.mmproj) };
+    let mut options = EngineOptions::new(&args.model, &args.mmproj);
+    options.n_threads = args.threads;
+    options.devices.device = crate::asking::device(args.device.as_deref());
     let report = compare(&options, &args.golden)?;
     let first_departure = report.first_departure();
     let ok = first_departure.is_none();

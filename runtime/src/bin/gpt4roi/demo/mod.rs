@@ -212,7 +212,7 @@ fn introduction(engine: &Engine, subject: &Subject) -> String {
 /// The line under the picture.
 fn footer(engine: &Engine, n: usize, times: &Times) -> String {
     let (info, version) = (engine.info(), env!("CARGO_PKG_VERSION"));
-    let (name, device, threads) = (&info.name, &info.device, info.n_threads);
+    let (name, device, threads) = (&info.name, &info.placement.vision, info.n_threads);
     let seconds = times.so_far().as_secs_f64();
     format!(
         "{name} on {device}, {threads} threads \u{b7} model opened and {n} questions answered in \

@@ -1,0 +1,48 @@
+//! What graphs and tensors would take on a device, found out without taking it.
+
+/// Needs of what was made on a backend that only rehearses ([`crate::Backend::rehearse`]).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rehearsal {
+    /// Bytes of tensors on the device.
+    pub tensors: usize,
+    /// Bytes of tensors that the device reads in mapped files.
+    pub mapped: usize,
+    /// Bytes of the convolutions' scratch space, which graphs share.
+    pub scratch: usize,
+    /// The graphs, in the order in which they were built.
+    pub graphs: Vec<GraphPlan>,
+}
+
+/// One graph of a rehearsal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GraphPlan {
+    /// Its name.
+    pub name: String,
+    /// Bytes of its intermediate tensors.
+    pub bytes: usize,
+    /// Its nodes, in the order in which they would run.
+    pub nodes: Vec<NodePlan>,
+}
+
+/// One node of a graph of a rehearsal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodePlan {
+    /// Its name.
+    pub name: String,
+    /// ggml's name of the operation.
+    pub op: String,
+    /// Whether the device has a kernel for it.
+    pub is_supported: bool,
+}
+
+impl Rehearsal {
+    /// Bytes of the device's memory that all of it takes together.
+    pub fn total(&self) -> usize {
+        self.tensors + self.scratch + self.graphs.iter().map(|g| g.bytes).sum::<usize>()
+    }
+
+    /// Nodes that the device has no kernel for.
+    pub fn unsupported(&self) -> impl Iterator<Item = &NodePlan> {
+        self.graphs.iter().flat_map(|g| &g.nodes).filter(|n| !n.is_supported)
+    }
+}
