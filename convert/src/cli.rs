@@ -63,9 +63,15 @@ fn run(args: Args) -> anyhow::Result<ExitCode> {
 }
 
 fn convert(c: args::Convert) -> anyhow::Result<ExitCode> {
-    let (dry_run, as_json, n_threads) = (c.dry_run, c.json, threads(c.threads));
-    let plan = Plan::new(&Options::from(c))?;
-    if !dry_run {
+    let (dry_run, outline) = (c.dry_run, c.outline);
+    let (as_json, n_threads) = (c.json, threads(c.threads));
+    let mut plan = Plan::new(&Options::from(c))?;
+    if outline {
+        plan.rename_outlines();
+    }
+    if outline && !dry_run {
+        plan.outline()?;
+    } else if !dry_run {
         let total = plan.files().iter().map(|f| f.source_bytes()).sum();
         let progress = Progress::new("converting", total)?;
         let start = Instant::now();
@@ -102,8 +108,10 @@ fn verify(c: args::Verify) -> anyhow::Result<ExitCode> {
 }
 
 fn synthesise(c: args::Synth) -> anyhow::Result<ExitCode> {
-    let progress = Progress::new("writing", synth::n_bytes(c.preset))?;
-    synth::write(c.preset, c.seed, &c.out, &progress)?;
+    let n_bytes = if c.outline { 0 } else { synth::n_bytes(c.preset) };
+    let progress = Progress::new("writing", n_bytes)?;
+    let seed = (!c.outline).then_some(c.seed);
+    synth::write(c.preset, seed, &c.out, &progress)?;
     progress.finish();
     let [language, clip] = synth::directories(&c.out);
     print(&format!("{}\n{}\n", language.display(), clip.display()))

@@ -27,10 +27,24 @@ impl Plan {
     /// If a source cannot be read, the disk is full, a value does not fit its type, or the
     /// observer asks to stop.
     pub fn run(&self, n_threads: usize, observer: &dyn Observer) -> Result<()> {
+        self.publish(|file| self.write(file, n_threads, observer))
+    }
+
+    /// Writes both files without their weights, which read as zeros: for finding out what the model takes before there
+    /// is any.
+    ///
+    /// # Errors
+    /// If the disk refuses.
+    pub fn outline(&self) -> Result<()> {
+        self.publish(|file| Ok(begin(file)?.outline()?))
+    }
+
+    /// Lets both files be written, then gives them their names.
+    fn publish(&self, mut write: impl FnMut(&FilePlan) -> Result<Sealed>) -> Result<()> {
         let dir = self.llm.path.parent().unwrap_or(std::path::Path::new("."));
         std::fs::create_dir_all(dir).map_err(Error::io(dir))?;
-        let mmproj = self.write(&self.mmproj, n_threads, observer)?;
-        let llm = self.write(&self.llm, n_threads, observer)?;
+        let mmproj = write(&self.mmproj)?;
+        let llm = write(&self.llm)?;
         mmproj.publish()?;
         llm.publish().inspect_err(|_| {
             // One file without the other is of no use.
@@ -41,10 +55,7 @@ impl Plan {
 
     /// Writes one file under a temporary name.
     fn write(&self, file: &FilePlan, n_threads: usize, observer: &dyn Observer) -> Result<Sealed> {
-        let keys: Vec<_> = file.keys.iter().map(|(k, v)| (k.clone(), gguf_value(v))).collect();
-        let tensors =
-            file.tensors.iter().map(|t| (t.spec.name.as_str(), t.dtype, t.spec.shape.as_slice()));
-        let mut writer = Writer::create(&file.path, &keys, tensors)?;
+        let mut writer = begin(file)?;
         let n_threads = n_threads.max(1);
         // Enough for every converter to have one piece at hand and one done.
         let n_permits = 2 * n_threads + 2;
@@ -68,6 +79,14 @@ impl Plan {
         })?;
         Ok(writer.seal()?)
     }
+}
+
+/// A file with its header.
+fn begin(file: &FilePlan) -> Result<Writer> {
+    let keys: Vec<_> = file.keys.iter().map(|(k, v)| (k.clone(), gguf_value(v))).collect();
+    let tensors =
+        file.tensors.iter().map(|t| (t.spec.name.as_str(), t.dtype, t.spec.shape.as_slice()));
+    Ok(Writer::create(&file.path, &keys, tensors)?)
 }
 
 /// Some rows of a tensor on their way.

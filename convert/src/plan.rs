@@ -159,6 +159,13 @@ impl Plan {
         })
     }
 
+    /// Gives both files names that tell them from a model with weights.
+    pub fn rename_outlines(&mut self) {
+        for file in [&mut self.llm, &mut self.mmproj] {
+            file.path.set_extension("outline.gguf");
+        }
+    }
+
     /// Both files.
     pub fn files(&self) -> [&FilePlan; 2] {
         [&self.llm, &self.mmproj]

@@ -25,12 +25,13 @@ pub fn n_bytes(preset: Preset) -> u64 {
     specs(preset).iter().map(|s| s.n_elements() * 2).sum()
 }
 
-/// Writes a synthetic checkpoint and its vision tower into two new directories below `out`.
+/// Writes a synthetic checkpoint and its vision tower into two new directories below `out`. Its weights are noise
+/// of a seed; without one they are left out and read as zeros, which take no room where the file system has holes.
 ///
 /// # Errors
 /// If a directory exists already or cannot be written, or if the observer asks to stop; the
 /// directories are then removed again.
-pub fn write(preset: Preset, seed: u64, out: &Path, observer: &dyn Observer) -> Result<()> {
+pub fn write(preset: Preset, seed: Option<u64>, out: &Path, observer: &dyn Observer) -> Result<()> {
     let dirs = directories(out);
     if let Some(taken) = dirs.iter().find(|d| d.exists()) {
         let reason = "exists already: remove it, or give another --out";
@@ -46,7 +47,7 @@ pub fn write(preset: Preset, seed: u64, out: &Path, observer: &dyn Observer) -> 
 
 fn write_all(
     preset: Preset,
-    seed: u64,
+    seed: Option<u64>,
     [language, clip]: &[PathBuf; 2],
     observer: &dyn Observer,
 ) -> Result<()> {
@@ -78,7 +79,7 @@ fn specs(preset: Preset) -> Vec<TensorSpec> {
 fn write_weights(
     dir: &Path,
     specs: &[&TensorSpec],
-    seed: u64,
+    seed: Option<u64>,
     observer: &dyn Observer,
 ) -> Result<()> {
     let shards = split(specs);
@@ -119,12 +120,19 @@ fn split<'a>(specs: &[&'a TensorSpec]) -> Vec<Vec<&'a TensorSpec>> {
 fn write_shard(
     path: &Path,
     specs: &[&TensorSpec],
-    seed: u64,
+    seed: Option<u64>,
     observer: &dyn Observer,
 ) -> Result<()> {
     let file = File::create_new(path).map_err(Error::io(path))?;
+    let head = header(specs);
+    let Some(seed) = seed else {
+        let n_bytes: u64 = specs.iter().map(|s| s.n_elements() * 2).sum();
+        let written = (&file).write_all(&head);
+        let grown = written.and_then(|()| file.set_len(head.len() as u64 + n_bytes));
+        return grown.map_err(Error::io(path));
+    };
     let mut out = BufWriter::with_capacity(1 << 20, file);
-    out.write_all(&header(specs)).map_err(Error::io(path))?;
+    out.write_all(&head).map_err(Error::io(path))?;
     let mut values = vec![f16::ZERO; PIECE];
     let mut bytes = Vec::new();
     for spec in specs {

@@ -33,7 +33,7 @@ pub fn checkpoints() -> PathBuf {
     let root = ROOT.get_or_init(|| {
         let root = scratch().join("tiny");
         let fresh = TempDir::new_in(scratch()).expect("a folder");
-        synth::write(Preset::Tiny, 1, fresh.path(), &Quiet::default()).expect("a checkpoint");
+        synth::write(Preset::Tiny, Some(1), fresh.path(), &Quiet::default()).expect("a checkpoint");
         // Same seed, same files: a folder that another run left or is using is as good.
         if std::fs::rename(fresh.path(), &root).is_ok() {
             let _ = fresh.keep();

@@ -75,7 +75,7 @@ fn tower_errors(report: &Report) -> Vec<(&str, f64)> {
 fn a_converted_dino_has_the_hidden_states_of_a_scalar_one() {
     let dir = TempDir::new_in(scratch()).expect("a folder");
     let root = dir.path().join("source");
-    synth::write(Preset::TinyDino, 3, &root, &Quiet::default()).expect("a checkpoint");
+    synth::write(Preset::TinyDino, Some(3), &root, &Quiet::default()).expect("a checkpoint");
     let [language, clip] = synth::directories(&root);
     let golden = dir.path().join("golden");
     std::fs::create_dir(&golden).expect("a folder");

@@ -78,6 +78,10 @@ pub struct Convert {
     /// print each tensor's source, shape, type and size; write nothing
     #[argh(switch)]
     pub dry_run: bool,
+    /// leave the weights out: OUT/*.outline.gguf tell `gpt4roi fit` what the model takes, and
+    /// take no room themselves
+    #[argh(switch)]
+    pub outline: bool,
     /// print one JSON object instead of a table
     #[argh(switch)]
     pub json: bool,
@@ -139,6 +143,9 @@ pub struct Synth {
     /// directory for the two checkpoints
     #[argh(option, arg_name = "dir")]
     pub out: PathBuf,
+    /// leave the weights out: files that take no room, for `convert --outline`
+    #[argh(switch)]
+    pub outline: bool,
     /// seed of the noise (default: 1)
     #[argh(option, default = "1")]
     pub seed: u64,

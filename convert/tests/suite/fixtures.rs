@@ -20,7 +20,7 @@ impl Tiny {
     /// The same of another preset.
     pub fn of(preset: Preset) -> Tiny {
         let dir = TempDir::new().unwrap();
-        synth::write(preset, 1, dir.path(), &Quiet::default()).unwrap();
+        synth::write(preset, Some(1), dir.path(), &Quiet::default()).unwrap();
         Tiny { dir }
     }
 

@@ -1,8 +1,8 @@
 //! The tiny synthetic model through every type.
 
-use crate::fixtures::{Tiny, Weights, convert, names};
+use crate::fixtures::{Tiny, Weights, convert, names, options};
 use ggml_ext::gguf::{Gguf, Value};
-use gpt4roi_convert::{Error, FileType, Plan, Quiet, verify};
+use gpt4roi_convert::{Error, FileType, Plan, Quiet, synth, verify};
 use gpt4roi_models::{
     Checkpoint, Kind, MmprojHparams, Preset, TensorSpec, Transform, keys, llm_specs, mmproj_specs,
 };
@@ -213,6 +213,41 @@ fn shards_and_a_full_clip_convert_to_the_same_bytes() {
         *c = serde_json::json!({"vision_config": c.take(), "model_type": "clip"});
     });
     assert!(convert(&o).unwrap().map(|f| f.map().to_vec()) == whole);
+}
+
+#[test]
+fn outlines_are_the_files_without_their_weights() {
+    let tiny = Tiny::new();
+    let o = tiny.options(FileType::Q4KM);
+    let files = convert(&o).unwrap();
+    let mut plan = Plan::new(&o).unwrap();
+    plan.rename_outlines();
+    plan.outline().unwrap();
+    let outlines = ["m-Q4_K_M.outline.gguf", "mmproj-m-Q4_K_M.outline.gguf"];
+    for (file, outline) in files.iter().zip(outlines) {
+        let path = tiny.out().join(outline);
+        let outline = Gguf::open(&path).unwrap();
+        let values = |f: &Gguf| f.keys().map(|k| (k.to_owned(), f.get(k))).collect::<Vec<_>>();
+        assert_eq!(values(&outline), values(file), "{}", path.display());
+        assert_eq!(outline.tensors(), file.tensors(), "{}", path.display());
+        let last = outline.tensors().iter().max_by_key(|t| t.offset).unwrap();
+        let bytes = outline.tensor_bytes(&last.name).unwrap();
+        assert!(bytes.len() == last.nbytes && bytes.iter().all(|&b| b == 0), "{}", last.name);
+    }
+}
+
+#[test]
+fn checkpoints_without_weights_have_the_same_outline() {
+    let (tiny, empty) = (Tiny::new(), tempfile::TempDir::new().unwrap());
+    synth::write(Preset::Tiny, None, empty.path(), &Quiet::default()).unwrap();
+    let [checkpoint, clip] = synth::directories(empty.path());
+    let options = options(&checkpoint, &clip, None, &tiny.out(), FileType::F16);
+    let (plan, full) =
+        (Plan::new(&options).unwrap(), Plan::new(&tiny.options(FileType::F16)).unwrap());
+    for (a, b) in plan.files().into_iter().zip(full.files()) {
+        assert_eq!(a.keys, b.keys);
+        assert_eq!(a.n_bytes(), b.n_bytes());
+    }
 }
 
 #[test]

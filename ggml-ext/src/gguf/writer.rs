@@ -101,6 +101,24 @@ impl Writer {
         Ok(Sealed { target: self.target, partial: self.partial })
     }
 
+    /// Completes the file without the data that is missing: it reads as zeros, which take no room where the file system
+    /// has holes.
+    ///
+    /// # Errors
+    /// As [`seal`](Writer::seal).
+    pub fn outline(mut self) -> Result<Sealed> {
+        if let Some(missing) = self.tensors.get(self.current..).filter(|t| !t.is_empty()) {
+            let padded = |t: &TensorInfo| t.nbytes.next_multiple_of(DEFAULT_ALIGNMENT) as u64;
+            let n = missing.iter().map(padded).sum::<u64>() - self.written as u64;
+            let file = self.out.flush().map(|()| self.out.get_ref());
+            let grown = file.and_then(|file| file.set_len(file.metadata()?.len() + n));
+            let path = self.partial.path.clone();
+            grown.map_err(|source| Error::Io { path, source })?;
+        }
+        self.current = self.tensors.len();
+        self.seal()
+    }
+
     /// Completes the file and gives it its name, replacing a file that has it.
     ///
     /// # Errors
