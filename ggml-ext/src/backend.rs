@@ -122,7 +122,8 @@ impl Backend {
     /// [`Error::UnknownDevice`] if nothing of that name is registered, [`Error::Create`] if it
     /// cannot be opened.
     pub fn open(name: &str, n_threads: usize, cancel: CancelToken) -> Result<Backend> {
-        Self::open_as(name, n_threads, cancel, None)
+        let (device, info) = find_device(name)?;
+        Self::open_as(device, info, n_threads, cancel, None)
     }
 
     /// Like [`Backend::open`], but for finding out what graphs and tensors would take: they can be made, and take no
@@ -131,16 +132,29 @@ impl Backend {
     /// # Errors
     /// As [`Backend::open`].
     pub fn rehearse(name: &str, n_threads: usize) -> Result<Backend> {
-        Self::open_as(name, n_threads, CancelToken::new(), Some(Mutex::default()))
+        let (device, info) = find_device(name)?;
+        Self::open_as(device, info, n_threads, CancelToken::new(), Some(Mutex::default()))
+    }
+
+    /// Like [`Backend::rehearse`], for some GPU with memory of its own, which this machine need not have: graphs are made as
+    /// for GPUs. Which operations a GPU has kernels for is not known here.
+    ///
+    /// # Errors
+    /// [`Error::Create`] if ggml's CPU device, which stands in for it, cannot be opened.
+    pub fn rehearse_gpu() -> Result<Backend> {
+        let (device, cpu) = find_device(CPU)?;
+        let (name, kind) = ("GPU".into(), DeviceKind::Gpu);
+        let info = DeviceInfo { name, kind, maps_host_memory: false, ..cpu };
+        Self::open_as(device, info, 1, CancelToken::new(), Some(Mutex::default()))
     }
 
     fn open_as(
-        name: &str,
+        device: sys::ggml_backend_dev_t,
+        info: DeviceInfo,
         n_threads: usize,
         cancel: CancelToken,
         rehearsal: Option<Mutex<Rehearsal>>,
     ) -> Result<Backend> {
-        let (device, info) = find_device(name)?;
         let n_threads = n_threads.clamp(1, 512);
         let pool = match info.kind {
             DeviceKind::Cpu => Some(ThreadPool::new(n_threads)?),

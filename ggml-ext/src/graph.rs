@@ -4,7 +4,7 @@
 //! outputs leave the closure as small handles; after that a run allocates nothing.
 
 use crate::custom::CustomOp;
-use crate::device::device_name;
+use crate::device::{CPU, device_name};
 use crate::rehearsal::{GraphPlan, NodePlan};
 use crate::roi_align::RoiState;
 use crate::stable_box::StableBox;
@@ -149,14 +149,20 @@ impl<'g> Builder<'g> {
         Input(inputs.len() - 1)
     }
 
+    /// Has the graph compute `t` here, before what is added later; other nodes come when a result needs them. The order
+    /// decides how much must be kept at the same time.
+    pub(crate) fn expand(&self, t: Tensor<'g>) -> Tensor<'g> {
+        // SAFETY: graph and node are alive.
+        unsafe { sys::ggml_build_forward_expand(self.graph.as_ptr(), t.as_ptr()) };
+        t
+    }
+
     /// Marks `t` as a result under `name`; its value stays readable until the next run.
     pub fn output(&self, t: Tensor<'g>, name: &str) -> Output {
         self.named(t, name);
-        // SAFETY: `t` belongs to this builder's context and graph.
-        unsafe {
-            sys::ggml_set_output(t.as_ptr());
-            sys::ggml_build_forward_expand(self.graph.as_ptr(), t.as_ptr());
-        }
+        // SAFETY: `t` belongs to this builder's context.
+        unsafe { sys::ggml_set_output(t.as_ptr()) };
+        self.expand(t);
         let mut outputs = self.outputs.borrow_mut();
         outputs.push(t.raw());
         Output(outputs.len() - 1)
@@ -170,9 +176,7 @@ impl<'g> Builder<'g> {
         self.use_set(set, true);
         // SAFETY: both tensors are alive; ggml checks that their element counts agree.
         let copy = unsafe { sys::ggml_cpy(self.ctx.as_ptr(), t.as_ptr(), to.as_ptr()) };
-        let copy = self.named(Tensor::from_ptr(copy), &format!("store.{name}"));
-        // SAFETY: graph and node are alive.
-        unsafe { sys::ggml_build_forward_expand(self.graph.as_ptr(), copy.as_ptr()) };
+        self.expand(self.named(Tensor::from_ptr(copy), &format!("store.{name}")));
         Some(())
     }
 
@@ -193,14 +197,14 @@ impl<'g> Builder<'g> {
     }
 }
 
-/// A node of an allocated graph.
+/// A node of an allocated graph, and where it runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlacedNode {
     /// Its name.
     pub name: String,
     /// ggml's name of the operation.
     pub op: String,
-    /// The device that its result lies on; empty for a tensor without storage.
+    /// The device that its result lies on, which is the one that computes it; empty for a tensor without storage.
     pub device: String,
 }
 
@@ -361,7 +365,8 @@ impl Graph {
 
     /// Every node in the order in which they run.
     pub fn nodes(&self) -> Vec<PlacedNode> {
-        nodes(self.graph).map(placed_node).collect()
+        // SAFETY: they belong to this graph, which is allocated.
+        nodes(self.graph).map(|node| unsafe { placed_node(node) }).collect()
     }
 }
 
@@ -423,18 +428,22 @@ fn describe_node(node: *mut sys::ggml_tensor) -> (String, String) {
     }
 }
 
-/// A node and where its result lies, which is where it runs.
-fn placed_node(node: *mut sys::ggml_tensor) -> PlacedNode {
+/// A node and where its result lies. What lies in host memory, pinned for a GPU or not, is computed by the CPU.
+///
+/// # Safety
+/// `node` belongs to a live graph with its storage.
+pub(crate) unsafe fn placed_node(node: *mut sys::ggml_tensor) -> PlacedNode {
     let (name, op) = describe_node(node);
-    // SAFETY: a node of a live, allocated graph: its buffer, if it has one, has a type, which lives as long as the process.
+    // SAFETY: by the caller; a buffer has a type, which lives as long as the process.
     let device = unsafe {
         let root = if (*node).view_src.is_null() { node } else { (*node).view_src };
-        match (*root).buffer.is_null() {
-            true => String::new(),
-            false => {
-                let buffer_type = sys::ggml_backend_buffer_get_type((*root).buffer);
-                device_name(sys::ggml_backend_buft_get_device(buffer_type))
-            }
+        if (*root).buffer.is_null() {
+            return PlacedNode { name, op, device: String::new() };
+        }
+        let buffer_type = sys::ggml_backend_buffer_get_type((*root).buffer);
+        match sys::ggml_backend_buft_is_host(buffer_type) {
+            true => CPU.into(),
+            false => device_name(sys::ggml_backend_buft_get_device(buffer_type)),
         }
     };
     PlacedNode { name, op, device }

@@ -3,7 +3,9 @@
 /// Needs of what was made on a backend that only rehearses ([`crate::Backend::rehearse`]).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rehearsal {
-    /// Bytes of tensors on the device.
+    /// Bytes of a file's tensors that are copied to the device.
+    pub weights: usize,
+    /// Bytes of other tensors on the device, which graphs leave for each other.
     pub tensors: usize,
     /// Bytes of tensors that the device reads in mapped files.
     pub mapped: usize,
@@ -38,7 +40,10 @@ pub struct NodePlan {
 impl Rehearsal {
     /// Bytes of the device's memory that all of it takes together.
     pub fn total(&self) -> usize {
-        self.tensors + self.scratch + self.graphs.iter().map(|g| g.bytes).sum::<usize>()
+        self.weights
+            + self.tensors
+            + self.scratch
+            + self.graphs.iter().map(|g| g.bytes).sum::<usize>()
     }
 
     /// Nodes that the device has no kernel for.

@@ -1,7 +1,7 @@
 //! Named tensors with storage: mapped from a file, or allocated on a device.
 
 use crate::tensor::Context;
-use crate::{Backend, DType, Error, Result, sys};
+use crate::{Backend, DType, Error, Rehearsal, Result, sys};
 use memmap2::Mmap;
 use std::collections::HashMap;
 use std::path::Path;
@@ -105,7 +105,7 @@ impl TensorSet {
             .map(|&(name, dtype, ne)| (name.to_owned(), ctx.new_tensor(dtype, ne).raw()))
             .collect();
         let buffer = match backend.is_rehearsal() {
-            true => rehearse_all(&ctx, backend, &tensors)?,
+            true => rehearse_all(&ctx, backend, &tensors, |r| &mut r.tensors)?,
             false => allocate_all(&ctx, backend)?,
         };
         // SAFETY: the buffer is alive. Nothing that was in the memory before can be read.
@@ -139,7 +139,9 @@ impl TensorSet {
                 backend.note(|r| r.mapped += stored.iter().map(|t| t.n_bytes).sum::<usize>());
                 place_in_mapping(map, stored, &tensors, backend)?
             }
-            false if backend.is_rehearsal() => rehearse_all(&ctx, backend, &tensors)?,
+            false if backend.is_rehearsal() => {
+                rehearse_all(&ctx, backend, &tensors, |r| &mut r.weights)?
+            }
             false => {
                 let buffer = allocate_all(&ctx, backend)?;
                 copy_from_mapping(map, stored, &tensors);
@@ -215,11 +217,12 @@ fn allocate_all(ctx: &Context, backend: &Backend) -> Result<Buffer> {
     })
 }
 
-/// Storage of no size, which tells graphs that the tensors have some.
+/// Storage of no size, which tells graphs that the tensors have some. What they would take is added to `sum`.
 fn rehearse_all(
     ctx: &Context,
     backend: &Backend,
     tensors: &HashMap<String, NonNull<sys::ggml_tensor>>,
+    sum: impl FnOnce(&mut Rehearsal) -> &mut usize,
 ) -> Result<Buffer> {
     let buffer_type = backend.buffer_type();
     // SAFETY: context and buffer type are alive.
@@ -227,7 +230,7 @@ fn rehearse_all(
         let n = sys::ggml_backend_alloc_ctx_tensors_from_buft_size(ctx.as_ptr(), buffer_type);
         (n, sys::ggml_backend_buft_alloc_buffer(buffer_type, 0))
     };
-    backend.note(|r| r.tensors += n_bytes);
+    backend.note(|r| *sum(r) += n_bytes);
     let refused = || Error::Create { action: "make an empty buffer".into() };
     let buffer = NonNull::new(raw).map(Buffer).ok_or_else(refused)?;
     for t in tensors.values() {

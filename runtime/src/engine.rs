@@ -21,6 +21,7 @@ use crate::preprocess::{BoxPolicy, PixelBox, PreprocessMode, check_boxes};
 use crate::prompt::Dialogue;
 use crate::trace::{StageTimings, Trace};
 use crate::vocabulary::Vocabulary;
+use ggml_ext::graph::PlacedNode;
 use ggml_ext::llama::{ContextParams, KvType, LoadOptions};
 use ggml_ext::roi_align::RoiBox;
 use ggml_ext::{Backend, CancelToken, DType};
@@ -37,6 +38,8 @@ const MAX_PARALLEL: usize = 255;
 const MAX_CONTEXT: usize = 1 << 20;
 /// Most positions that one batch holds.
 const MAX_BATCH: usize = 2048;
+/// The same where memory is short.
+const LOW_BATCH: usize = 256;
 
 /// How to open a model.
 #[derive(Clone, Debug)]
@@ -64,7 +67,7 @@ pub struct EngineOptions {
     /// Copy the language model's weights into llama.cpp's layouts for the CPU's kernels: faster
     /// tokens on some processors, but opening reads the whole file and takes its size in memory.
     pub repack: bool,
-    /// Less memory for the image side, and more time: a third of the scratch space, a few regions at a time.
+    /// Less memory, and more time: a third of the scratch space, a few regions at a time, prompts in short batches.
     pub low_memory: bool,
     /// Which of the original's image pipelines to follow.
     pub preprocess: PreprocessMode,
@@ -354,6 +357,12 @@ impl Engine {
         Ok(outcome)
     }
 
+    /// Nodes of the image side's graphs, each with the device that runs it, and those of the language model that ran while
+    /// [`EngineOptions::trace`] was on.
+    pub fn nodes(&self) -> [Vec<PlacedNode>; 2] {
+        self.pipeline.nodes()
+    }
+
     /// Inner values of the last run.
     pub(crate) fn trace(&self) -> Result<&Trace> {
         self.pipeline.trace().ok_or_else(|| Error::internal("opened without tracing"))
@@ -392,7 +401,7 @@ fn load_options(options: &EngineOptions, placement: &Placement) -> LoadOptions {
     }
 }
 
-fn n_threads(options: &EngineOptions) -> usize {
+pub(crate) fn n_threads(options: &EngineOptions) -> usize {
     let available = std::thread::available_parallelism().map_or(1, usize::from);
     match options.n_threads {
         0 => available,
@@ -405,7 +414,7 @@ fn n_threads(options: &EngineOptions) -> usize {
     }
 }
 
-fn context_params(options: &EngineOptions, n_threads: usize) -> Result<ContextParams> {
+pub(crate) fn context_params(options: &EngineOptions, n_threads: usize) -> Result<ContextParams> {
     let n_ctx = match options.n_ctx {
         0 => DEFAULT_CONTEXT,
         n if n <= MAX_CONTEXT => n,
@@ -421,7 +430,7 @@ fn context_params(options: &EngineOptions, n_threads: usize) -> Result<ContextPa
     }
     Ok(ContextParams {
         n_ctx,
-        n_batch: n_ctx.min(MAX_BATCH),
+        n_batch: n_ctx.min(if options.low_memory { LOW_BATCH } else { MAX_BATCH }),
         n_seq_max: n_parallel + 1,
         n_outputs: n_parallel,
         n_threads,

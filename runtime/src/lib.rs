@@ -46,7 +46,7 @@ mod error;
 mod files;
 pub mod inspect;
 mod pipeline;
-mod placement;
+pub mod placement;
 pub mod preprocess;
 pub mod prompt;
 mod pyramid;

@@ -16,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::prompt::{self, Candidates, Dialogue, Prompt, Slot};
 use crate::trace::{Stage, StageTimings, Trace};
 use crate::vocabulary::Vocabulary;
+use ggml_ext::graph::PlacedNode;
 use ggml_ext::roi_align::RoiBox;
 use sight::{Seen, Sight};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -288,6 +289,11 @@ impl Pipeline {
     /// Inner values of the last run; `None` unless the pipeline was made for tracing.
     pub(crate) fn trace(&self) -> Option<&Trace> {
         self.sight.trace()
+    }
+
+    /// The nodes of the image side that are built, and those of the language model that were computed while tracing.
+    pub(crate) fn nodes(&self) -> [Vec<PlacedNode>; 2] {
+        [self.sight.nodes(), self.session.nodes()]
     }
 
     /// Forgets all images and empties the cache.

@@ -18,6 +18,8 @@ mod goldens;
 mod interop;
 mod many;
 mod memory;
+mod metal;
+mod placement;
 mod repository;
 mod robustness;
 mod shapes;

@@ -1,7 +1,7 @@
 //! The C library's own loader and loop, without anything of ours in between: what our speed is
 //! compared with.
 
-use crate::{Error, Result, backend};
+use crate::{Error, Result, backend, devices};
 use llama_cpp_2::context::LlamaContext;
 use llama_cpp_2::context::params::LlamaContextParams;
 use llama_cpp_2::llama_batch::LlamaBatch;
@@ -12,7 +12,7 @@ use std::num::NonZeroU32;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// A model as llama.cpp loads it by default.
+/// A model as llama.cpp loads it by default on given GPUs, or on the CPU.
 pub struct BareModel(LlamaModel);
 
 /// A context on it, as llama.cpp makes it by default.
@@ -22,13 +22,19 @@ pub struct Bare<'m> {
 }
 
 impl BareModel {
-    /// Loads a file that was checked before.
+    /// Loads a file that was checked before, onto the GPUs of these names.
     ///
     /// # Errors
     /// [`Error::ModelLoad`].
-    pub fn load(path: &Path) -> Result<BareModel> {
-        let model = LlamaModel::load_from_file(backend::init(), path, &LlamaModelParams::default());
+    pub fn load(path: &Path, gpus: &[String]) -> Result<BareModel> {
         let failed = |reason: String| Error::ModelLoad { path: path.into(), reason };
+        let backend = backend::init();
+        let all = devices();
+        let is_named = |i: &usize| gpus.iter().any(|g| g.eq_ignore_ascii_case(&all[*i].name));
+        let indices: Vec<usize> = (0..all.len()).filter(is_named).collect();
+        let params = LlamaModelParams::default().with_devices(&indices);
+        let params = params.map_err(|e| failed(e.to_string()))?;
+        let model = LlamaModel::load_from_file(backend, path, &params);
         model.map(BareModel).map_err(|e| failed(e.to_string()))
     }
 

@@ -3,6 +3,7 @@
 
 use super::Model;
 use crate::backend::owned;
+use crate::graph::{PlacedNode, placed_node};
 use crate::sys;
 use std::collections::HashMap;
 use std::ffi::c_void;
@@ -12,17 +13,24 @@ pub(super) struct Capture {
     prefix: Option<String>,
     model: Model,
     rows: HashMap<String, Vec<f32>>,
+    /// Every node that was computed, by its name.
+    nodes: HashMap<String, PlacedNode>,
 }
 
 impl Capture {
     /// `None` if no node of the model's graphs is of interest.
     pub(super) fn new(prefix: Option<String>, model: &Model) -> Option<Capture> {
         let wanted = prefix.is_some() || model.is_in_place();
-        wanted.then(|| Capture { prefix, model: model.clone(), rows: HashMap::new() })
+        let (rows, nodes) = Default::default();
+        wanted.then(|| Capture { prefix, model: model.clone(), rows, nodes })
     }
 
     pub(super) fn row(&self, name: &str) -> Option<&[f32]> {
         self.rows.get(name).map(Vec::as_slice)
+    }
+
+    pub(super) fn nodes(&self) -> impl Iterator<Item = &PlacedNode> {
+        self.nodes.values()
     }
 
     unsafe fn keep_last_row(&mut self, name: String, t: *mut sys::ggml_tensor) {
@@ -59,6 +67,10 @@ pub(super) unsafe extern "C" fn on_eval(
             storage.skip_neutral(t);
         }
         let Some(prefix) = &capture.prefix else { return !ask };
+        if ask {
+            let node = placed_node(t);
+            capture.nodes.insert(node.name.clone(), node);
+        }
         let name = owned((*t).name.as_ptr());
         if !name.starts_with(prefix) {
             return !ask;

@@ -4,6 +4,7 @@ use super::capture::{Capture, on_eval};
 use super::{Batch, Model};
 use crate::backend::ThreadPool;
 use crate::cancel::poll_cancelled;
+use crate::graph::PlacedNode;
 use crate::stable_box::StableBox;
 use crate::{CancelToken, DType, Error, Result, logging, sys};
 use std::ptr::NonNull;
@@ -211,6 +212,11 @@ impl Context {
     /// Positions of a batch whose predictions can be read.
     pub fn n_outputs(&self) -> usize {
         self.n_outputs
+    }
+
+    /// Every node that was computed since the context was made, if inner tensors are captured, in no order.
+    pub fn nodes(&self) -> Vec<PlacedNode> {
+        self.capture.as_ref().map_or_else(Vec::new, |c| c.get().nodes().cloned().collect())
     }
 
     /// The captured row of an inner tensor, by its name in llama.cpp, e.g. `l_out-3`.

@@ -229,7 +229,7 @@ impl<'g> Builder<'g> {
         let data = match (&maps.data, convolved) {
             (_, Some(convolved)) => Data::Convolved(convolved),
             (Data::Planes(planes), None) => {
-                let conv = |&map: &Tensor<'g>| self.conv_2d(map, kernel, 1, 1);
+                let conv = |&map: &Tensor<'g>| self.expand(self.conv_2d(map, kernel, 1, 1));
                 Data::Planes(planes.iter().map(conv).collect())
             }
             (&Data::Batch(batch), None) => Data::Batch(self.conv_2d(batch, kernel, 1, 1)),
@@ -261,7 +261,7 @@ impl<'g> Builder<'g> {
             _ => {
                 let normed = |map| {
                     let GroupNorm { n_groups, scale, bias, eps } = norm;
-                    self.relu(self.group_norm(map, n_groups, scale, bias, eps))
+                    self.expand(self.relu(self.group_norm(map, n_groups, scale, bias, eps)))
                 };
                 Data::Planes(self.to_planes(maps).into_iter().map(normed).collect())
             }

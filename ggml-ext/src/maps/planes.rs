@@ -1,4 +1,6 @@
 //! Upsampling and exchange of channels in ggml's own nodes, on maps `[W, H, C]`.
+//!
+//! Each step is done for all levels before the next begins, so that no more than two sets of maps live at once.
 
 use super::Part;
 use super::upsampled::Upsampled;
@@ -31,7 +33,9 @@ impl<'g> Builder<'g> {
                 let channels = self.slice(maps[p.level], 2, p.first, p.n);
                 self.resize_aligned(channels, w, h)
             });
-            resized.reduce(|a, b| self.concat(a, b, 2)).expect("a map has parts")
+            // From the last: the first part is the largest, and is copied once.
+            let joined = resized.rev().reduce(|rest, part| self.concat(part, rest, 2));
+            self.expand(joined.expect("a map has parts"))
         };
         parts.iter().enumerate().map(level).collect()
     }

@@ -24,13 +24,15 @@ pub(super) fn measure(bench: &mut Bench<'_>, path: &Path, file: &LlmFile) -> Res
         kv_type: KvType::F16,
         capture: None,
     };
-    let model = file.load(&LoadOptions::default(), &mut |_| true)?;
+    let device = bench.backend.info();
+    let gpus = if device.kind.is_gpu() { vec![device.name.clone()] } else { Vec::new() };
+    let load = LoadOptions { devices: Some(gpus.clone()), ..LoadOptions::default() };
+    let model = file.load(&load, &mut |_| true)?;
     // The bare library copies weights into layouts of its own: only this is like and like.
-    let repacked =
-        file.load(&LoadOptions { repack: true, ..LoadOptions::default() }, &mut |_| true)?;
+    let repacked = file.load(&LoadOptions { repack: true, ..load }, &mut |_| true)?;
     let ids = tokens(n_prompt, file.hparams.n_vocab);
     let slots: Vec<Slot> = ids.iter().map(|&id| Slot::Token(id)).collect();
-    let bare = BareModel::load(path)?;
+    let bare = BareModel::load(path, &gpus)?;
     let mut bare = bare.context(n_ctx, bench.n_threads)?;
     let mut session = Session::new(&model, &params, cancel.clone())?;
     let mut copied = Session::new(&repacked, &params, cancel)?;

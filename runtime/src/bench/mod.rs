@@ -37,6 +37,8 @@ pub struct BenchOptions {
     pub tokens: [usize; 2],
     /// As [`crate::EngineOptions::low_memory`].
     pub low_memory: bool,
+    /// The device, as [`crate::devices`] names it; `None` means the CPU.
+    pub device: Option<String>,
 }
 
 /// Whose stages are measured.
@@ -63,8 +65,11 @@ pub enum BenchSource {
 pub struct Report {
     /// Version of this program.
     pub version: String,
-    /// The instruction set of our kernels.
+    /// The instruction set of our kernels, which run on the CPU.
     pub isa: String,
+    /// The device.
+    #[serde(default = "cpu")]
+    pub device: String,
     /// In the order of measurement.
     pub threads: Vec<ThreadReport>,
 }
@@ -136,12 +141,15 @@ pub fn bench(
     let mut report = Report {
         version: env!("CARGO_PKG_VERSION").into(),
         isa: format!("{:?}", ggml_ext::winograd::Isa::detect()),
+        device: options.device.clone().unwrap_or_else(cpu),
         threads: Vec::new(),
     };
     for &n_threads in &options.threads {
         // Before there is a pool of threads that wait for work by spinning.
         let in_registers = ggml_ext::peak::gflops(n_threads);
-        let backend = Backend::open(CPU, n_threads, cancel.clone())?;
+        let device = options.device.as_deref().unwrap_or(CPU);
+        let backend = Backend::open(device, n_threads, cancel.clone())?;
+        let in_registers = if backend.is_cpu() { in_registers } else { 0.0 };
         if options.low_memory {
             backend.limit_scratch(crate::pipeline::LOW_SCRATCH);
         }
@@ -160,6 +168,10 @@ pub fn bench(
         report.threads.push(ThreadReport { n_threads, peaks, rows });
     }
     Ok(report)
+}
+
+fn cpu() -> String {
+    CPU.into()
 }
 
 fn check(options: &BenchOptions) -> Result<()> {
@@ -241,6 +253,7 @@ mod tests {
             regions: vec![1, 3],
             tokens: [8, 2],
             low_memory: true,
+            device: None,
         }
     }
 

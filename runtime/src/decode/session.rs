@@ -7,6 +7,7 @@
 use crate::error::{Error, Result};
 use crate::prompt::Slot;
 use ggml_ext::CancelToken;
+use ggml_ext::graph::PlacedNode;
 use ggml_ext::llama::{Batch, Context, ContextParams, Model};
 
 /// The sequence of single questions, and of what several questions have in common.
@@ -72,6 +73,11 @@ impl Session {
     /// The captured inner tensor of that name, see [`ContextParams::capture`].
     pub(crate) fn captured(&self, name: &str) -> Option<&[f32]> {
         self.ctx.captured(name)
+    }
+
+    /// The nodes that were computed, see [`Context::nodes`].
+    pub(crate) fn nodes(&self) -> Vec<PlacedNode> {
+        self.ctx.nodes()
     }
 
     /// Brings the whole prompt into the cache, reusing the beginning that is there already.

@@ -132,6 +132,10 @@ pub(crate) struct Sight {
 }
 
 impl Sight {
+    pub(super) fn nodes(&self) -> Vec<PlacedNode> {
+        self.side.nodes()
+    }
+
     pub(super) fn new(side: ImageSide, tracing: bool) -> Sight {
         let trace = tracing.then(Trace::default);
         Sight { side, encoded: Vec::new(), live: None, trace }

@@ -4,6 +4,7 @@
 //! GPUs, as many as fit beside it; the rest, and the embedding table, stay on the host. What each part takes is measured
 //! ([`needs`]), not guessed.
 
+mod measure;
 mod needs;
 #[cfg(test)]
 mod tests;
@@ -11,14 +12,17 @@ mod tests;
 use crate::engine::EngineOptions;
 use crate::error::{Error, Result, mib};
 use crate::files::LlmFile;
+pub use ggml_ext::graph::PlacedNode;
 use ggml_ext::llama::ContextParams;
-use ggml_ext::{CPU, DeviceInfo, DeviceKind};
+use ggml_ext::{Backend, CPU, DeviceInfo, DeviceKind};
+pub use ggml_ext::{GraphPlan, NodePlan, Rehearsal};
+pub use measure::{Needs, Target, measure, measure_image};
 pub use needs::{ImageNeeds, LanguageNeeds};
 pub(crate) use needs::{image_needs, language_needs, open_image_side};
 use std::fmt;
 
 /// Memory of a GPU that is left to its driver and to libraries, which allocate at their own discretion.
-const RESERVE: usize = 256 << 20;
+pub const RESERVE: usize = 256 << 20;
 
 /// Where to compute.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -202,7 +206,7 @@ fn place_vision(
     if !device.kind.is_gpu() {
         return Ok((device.name, 0));
     }
-    let needs = image_needs(options, &device.name, n_threads)?;
+    let needs = image_needs(options, &Backend::rehearse(&device.name, n_threads)?)?;
     match check_vision(&device, &needs) {
         Ok(()) => Ok((device.name, needs.bytes())),
         Err(e) if asked.is_none() => {

@@ -99,14 +99,9 @@ pub(crate) fn open_image_side(
     Ok((mmproj, side))
 }
 
-/// What the image side would take on a device.
-pub(crate) fn image_needs(
-    options: &EngineOptions,
-    device: &str,
-    n_threads: usize,
-) -> Result<ImageNeeds> {
-    let backend = Backend::rehearse(device, n_threads)?;
-    let (_mmproj, mut side) = open_image_side(options, &backend)?;
+/// What the image side would take on the device of a backend that rehearses.
+pub(crate) fn image_needs(options: &EngineOptions, backend: &Backend) -> Result<ImageNeeds> {
+    let (_mmproj, mut side) = open_image_side(options, backend)?;
     side.prepare_largest()?;
     let rehearsal = backend.rehearsal().ok_or_else(|| Error::internal("nothing was rehearsed"))?;
     Ok(ImageNeeds { rehearsal })

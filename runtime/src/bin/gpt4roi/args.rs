@@ -4,6 +4,8 @@ use crate::asking::asking_command;
 use crate::bench::Bench;
 use crate::caption::Caption;
 use crate::demo::Demo;
+use crate::devices::Devices;
+use crate::fit::Fit;
 use crate::merge::Merge;
 use crate::stream::Stream;
 use argh::FromArgs;
@@ -35,6 +37,8 @@ pub(crate) enum Command {
     Merge(Merge),
     Choose(Choose),
     Stream(Stream),
+    Devices(Devices),
+    Fit(Fit),
     Inspect(Inspect),
     Compare(Compare),
     Bench(Bench),

@@ -71,7 +71,7 @@ macro_rules! asking_command {
             /// processors, slower start, no sharing of memory with the file
             #[argh(switch)]
             pub(crate) repack: bool,
-            /// less memory for the image side, and more time for it
+            /// less memory, and more time
             #[argh(switch)]
             pub(crate) low_memory: bool,
             /// where to compute: auto (default: on GPUs what fits there), cpu, or a name that `gpt4roi devices` lists

@@ -56,6 +56,9 @@ pub(crate) struct Bench {
     /// less memory for the image side, as `ask --low-memory`
     #[argh(switch)]
     low_memory: bool,
+    /// where to compute: cpu (default), or a name that `gpt4roi devices` lists
+    #[argh(option, arg_name = "name")]
+    device: Option<String>,
     /// report of an earlier run (--json) to compare with
     #[argh(option, arg_name = "file")]
     compare: Option<PathBuf>,
@@ -95,6 +98,7 @@ impl Bench {
             regions: self.regions.clone().unwrap_or_else(|| vec![1, 32]),
             tokens: [self.prompt, self.generate],
             low_memory: self.low_memory,
+            device: crate::asking::device(self.device.as_deref()),
         })
     }
 }
@@ -133,7 +137,7 @@ fn table(report: &Report, before: Option<&Report>) -> anyhow::Result<()> {
     for (i, t) in report.threads.iter().enumerate() {
         let Peaks { gflops_f32, gflops_ggml_f32, gflops_ggml_f16, gflops_ggml_q8_0, read_gbytes } =
             t.peaks;
-        writeln!(out, "{} threads, {}", t.n_threads, report.isa)?;
+        writeln!(out, "{} threads, {}, {}", t.n_threads, report.device, report.isa)?;
         writeln!(
             out,
             "peaks: {gflops_f32:.0} GFLOP/s; ggml's products {gflops_ggml_f32:.0} (f32), {gflops_ggml_f16:.0} \

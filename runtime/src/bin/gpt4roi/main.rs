@@ -13,6 +13,8 @@ mod compare;
 mod constraint;
 mod demo;
 mod demo_model;
+mod devices;
+mod fit;
 mod inspect;
 mod merge;
 mod output;
@@ -47,6 +49,8 @@ fn main() -> ExitCode {
         Command::Merge(a) => merge::run(a),
         Command::Choose(a) => choose::run(a),
         Command::Stream(a) => stream::run(a),
+        Command::Devices(a) => devices::run(a),
+        Command::Fit(a) => fit::run(a),
         Command::Inspect(a) => inspect::run(a),
         Command::Compare(a) => compare::run(a),
         Command::Bench(a) => bench::run(a),

@@ -1,0 +1,153 @@
+//! What runs where: every node on the device that was asked for, and as much on it as it has room for.
+
+use ggml_ext::CPU;
+use gpt4roi::placement::{PlacedNode, Target, measure, measure_image};
+use gpt4roi::{DeviceInfo, Engine, EngineOptions, Event, PixelBox, devices};
+use gpt4roi_convert::FileType;
+use gpt4roi_tests::greedy;
+use gpt4roi_tests::pictures::picture;
+use gpt4roi_tests::programs::run;
+use gpt4roi_tests::tiny::tiny;
+use serde_json::Value;
+
+/// Where the image side and the language model are looked at: with a model of the published structure.
+fn options(device: &str) -> EngineOptions {
+    let mut options = tiny(FileType::F16).options();
+    options.devices.device = Some(device.into());
+    options.trace = true;
+    options
+}
+
+/// Answers a question about two boxes and one about none, so that every kind of graph has run.
+fn used(options: &EngineOptions) -> Engine {
+    let mut engine = Engine::open(options).expect("a model");
+    let mut conversation = engine.conversation(picture(120, 90, 3));
+    let boxes = [PixelBox::new(5.0, 5.0, 60.0, 70.0), PixelBox::new(30.0, 10.0, 119.0, 80.0)];
+    let request =
+        boxes.iter().fold(greedy("Is <region1> beside <region2>?", 4), |r, &b| r.with_box(b));
+    for request in [request, greedy("What is it?", 4)] {
+        engine.ask(&mut conversation, &request, |_: Event| {}).expect("an answer");
+    }
+    engine
+}
+
+/// Nodes that are not on `device`, without those that are nowhere because they compute nothing.
+fn elsewhere<'a>(nodes: &'a [PlacedNode], device: &str) -> Vec<&'a PlacedNode> {
+    nodes.iter().filter(|n| !n.device.is_empty() && n.device != device).collect()
+}
+
+fn list(device: &str, part: &str, nodes: &[PlacedNode]) {
+    eprintln!("{device}, {part}: {} nodes", nodes.len());
+    for PlacedNode { name, op, device } in nodes {
+        eprintln!("  {op:<20} {device:<10} {name}");
+    }
+}
+
+#[test]
+fn every_node_runs_on_the_device_that_was_asked_for() {
+    for DeviceInfo { name, kind, .. } in devices() {
+        let engine = used(&options(&name));
+        let [image, language] = engine.nodes();
+        list(&name, "image side", &image);
+        list(&name, "language model", &language);
+        assert!(image.len() > 100 && language.len() > 20, "{name}");
+        assert_eq!(elsewhere(&image, &name), Vec::<&PlacedNode>::new());
+        // llama.cpp keeps the embedding table on the host, and looks tokens up there.
+        let at_home = |n: &&PlacedNode| kind.is_gpu() && n.device == CPU && n.op == "GET_ROWS";
+        let stray: Vec<_> =
+            elsewhere(&language, &name).into_iter().filter(|n| !at_home(n)).collect();
+        assert_eq!(stray, Vec::<&PlacedNode>::new());
+    }
+}
+
+#[test]
+fn halves_can_be_on_different_devices() {
+    for gpu in devices().into_iter().filter(|d| d.kind.is_gpu()) {
+        let mut options = options(&gpu.name);
+        options.devices.vision = Some("cpu".into());
+        let [image, language] = used(&options).nodes();
+        assert_eq!(elsewhere(&image, CPU), Vec::<&PlacedNode>::new());
+        assert!(language.iter().any(|n| n.device == gpu.name), "{}", gpu.name);
+
+        options.devices.vision = None;
+        options.devices.gpu_layers = Some(0);
+        let [image, language] = used(&options).nodes();
+        assert_eq!(elsewhere(&image, &gpu.name), Vec::<&PlacedNode>::new());
+        assert_eq!(elsewhere(&language, CPU), Vec::<&PlacedNode>::new());
+    }
+}
+
+#[test]
+fn rehearsed_graphs_are_those_that_run() {
+    for DeviceInfo { name, .. } in devices() {
+        let options = EngineOptions { trace: false, ..options(&name) };
+        let needs = measure_image(&options, Target::Device(&name)).expect("needs");
+        assert_eq!(needs.rehearsal.unsupported().count(), 0, "{name}");
+        let [image, _] = used(&options).nodes();
+        // Planned was the region graph for the most regions, and the one for two ran: they differ in sizes only.
+        let planned = needs.rehearsal.graphs.iter().flat_map(|g| &g.nodes).map(|n| &n.op);
+        let ran = image.iter().map(|n| &n.op);
+        assert_eq!(planned.collect::<Vec<_>>(), ran.collect::<Vec<_>>(), "{name}");
+    }
+}
+
+#[test]
+fn needs_are_bytes_of_the_files_and_more() {
+    let options = options("cpu");
+    let size = |path: &std::path::Path| std::fs::metadata(path).expect("a file").len() as usize;
+    let needs = measure(&options, Target::Gpu).expect("needs");
+    let (image, language) = (&needs.image.rehearsal, &needs.language);
+    // The files hold their headers, too, and a block and a matrix that nothing reads.
+    let mmproj = size(&options.mmproj);
+    assert!((mmproj / 2..mmproj).contains(&image.weights), "{} of {mmproj}", image.weights);
+    assert!(image.tensors > 0 && image.mapped == 0);
+    assert!(image.graphs.len() >= 3 && image.graphs.iter().all(|g| g.bytes > 0));
+    let weights = language.embedding + language.output + language.blocks.iter().sum::<usize>();
+    let model = size(&options.model);
+    assert!((model / 2..model).contains(&weights), "{weights} of {model}");
+    assert!(language.compute > 0 && language.cache > 0);
+    assert!(needs.total() > image.weights + weights);
+}
+
+#[test]
+fn devices_lists_them_with_what_runs_there() {
+    let out = run("gpt4roi", &["devices", "--json"]).exits(0).out;
+    let listing: Value = serde_json::from_str(&out).expect("JSON");
+    let names: Vec<_> = devices().into_iter().map(|d| d.name).collect();
+    let listed = listing["devices"].as_array().expect("devices");
+    assert_eq!(
+        listed.iter().map(|d| d["name"].as_str().expect("a name")).collect::<Vec<_>>(),
+        names
+    );
+    for device in listed {
+        let side = &device["image_side"];
+        assert!(side["ops"]["MUL_MAT"].as_u64().expect("a number") > 50, "{side}");
+        assert_eq!(side["unsupported"].as_array().map(Vec::len), Some(0), "{side}");
+    }
+    let table = run("gpt4roi", &["devices"]).exits(0).out;
+    assert!(table.contains("CPU") && table.contains("\nMUL_MAT"), "{table}");
+}
+
+#[test]
+fn fit_tells_parts_that_add_up_and_says_what_fits() {
+    let pair = tiny(FileType::Q8_0);
+    let [model, mmproj] = [&pair.model, &pair.mmproj].map(|p| p.to_str().expect("UTF-8"));
+    let args = ["fit", "--model", model, "--mmproj", mmproj];
+    let with = |more: &[&'static str]| run("gpt4roi", &[&args[..], more].concat());
+    let report: Value = serde_json::from_str(&with(&["--json"]).exits(0).out).expect("JSON");
+    let bytes = |part: &Value| part["bytes"].as_u64().expect("bytes");
+    let parts = report["parts"].as_array().expect("parts");
+    assert_eq!(parts.iter().map(bytes).sum::<u64>(), report["total"].as_u64().expect("a total"));
+    assert!(parts.iter().any(|p| p["what"] == "cache of 2048 tokens"), "{report}");
+    assert_eq!(report.get("fits"), None);
+
+    let report = with(&["--json", "--device-memory", "2GB"]).exits(0).out;
+    let report: Value = serde_json::from_str(&report).expect("JSON");
+    assert_eq!(
+        (report["fits"].as_bool(), &report["gpu_layers"]),
+        (Some(true), &report["n_layers"])
+    );
+    let table = with(&["--device-memory", "300MiB"]).exits(1).out;
+    assert!(table.contains("does not fit into 300.0 MiB"), "{table}");
+    with(&["--device-memory", "300"]).exits(2).says(&["--device-memory"]);
+}
