@@ -8,7 +8,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 # rustup's shell set-up may not have been read yet, as in a fresh container.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: help setup build demo demo-eval demo-train test check fmt clippy docs fidelity interop licences fuzz-check fuzz-seeds fuzz-smoke race bench bench-rivals bench-regions stream-soak clean-demo
+.PHONY: help setup build demo demo-eval demo-train test check fmt clippy docs fidelity fit-table interop vulkan-test cuda cuda-test licences fuzz-check fuzz-seeds fuzz-smoke race bench bench-rivals bench-regions stream-soak clean-demo
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 16
@@ -45,8 +45,20 @@ docs: setup ## documentation of every crate, warnings are errors
 fidelity: build ## convert the golden checkpoints and compare every stage with the reference (GPT4ROI_GOLDENS)
 	@scripts/fidelity.sh $(TARGET)
 
+fit-table: build ## memory of the published models in several types, computed without weights (CTX, KV: scripts/fit_table.sh)
+	@scripts/fit_table.sh $(TARGET)
+
 interop: setup ## load and run our mmproj file in stock libmtmd (builds llama.cpp once more)
 	$(CARGO) test --release -p gpt4roi-tests --features mtmd
+
+vulkan-test: setup ## build with Vulkan and run stages, answers and placement on Mesa's CPU device (libmtmd's tests, too)
+	@scripts/vulkan.sh $(TARGET)
+
+cuda: setup ## build with CUDA, no GPU needed (CMAKE_CUDA_ARCHITECTURES: scripts/cuda.sh)
+	@scripts/cuda.sh $(TARGET)
+
+cuda-test: setup ## build with CUDA, compare and measure on this machine's NVIDIA GPU
+	@scripts/cuda.sh --test $(TARGET)
 
 licences: ## licences of all dependencies against deny.toml
 	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny --all-features check licenses bans sources; \

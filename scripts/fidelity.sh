@@ -4,12 +4,14 @@
 #
 # GPT4ROI_GOLDENS   folder of the goldens (default ../shared/goldens); each holds checkpoint/, clip/,
 #                   golden.json and golden.safetensors, and may hold base/ and delta/
+# GPT4ROI_DEVICE    where to compute (default cpu)
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 
 bin=${1:-target}/release
 out=${1:-target}/fidelity
 goldens=${GPT4ROI_GOLDENS:-../shared/goldens}
+device=${GPT4ROI_DEVICE:-cpu}
 failed=0
 found=0
 
@@ -23,7 +25,7 @@ check() {
     "$bin/gpt4roi-convert" convert "$@" --clip "$golden/clip" --out "$out" --name "$name" \
         --llm "$type" --vision "$type" --region "$type" &&
         "$bin/gpt4roi" compare --model "$out/$name-$label.gguf" --mmproj "$out/mmproj-$name-$label.gguf" \
-            --golden "$golden" || failed=1
+            --golden "$golden" --device "$device" || failed=1
 }
 
 rm -rf "$out"
