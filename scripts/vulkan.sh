@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Builds everything with the feature `vulkan` and runs it on Mesa's lavapipe, which is a Vulkan device made of the CPU's
-# threads: slow, and a real backend other than the CPU's. Stock libmtmd is in the same build, so that llama.cpp is not built
-# a third time for its tests.
+# threads: slow, and a real backend other than the CPU's. Its tests list where every node runs, compare stages with the
+# goldens, and ask the demo model. Stock libmtmd is in the same build, and its tests with it, so that llama.cpp is not built a third
+# time.
 #
 #   scripts/vulkan.sh --setup [TARGET]   installs what is missing (Debian, Ubuntu); exit status 1 if that fails
 #   scripts/vulkan.sh [TARGET]           sets up, builds and tests
@@ -17,7 +18,8 @@ if [ "${1:-}" = --setup ]; then
 fi
 target=${1:-target}
 mkdir -p "$target/vulkan"
-sdk=$(cd "$target/vulkan" && pwd)/sdk
+work=$(cd "$target/vulkan" && pwd)
+sdk=$work/sdk
 # ggml's Vulkan backend uses an extension that headers before 1.3.264 do not know.
 extension=VK_EXT_layer_settings
 
@@ -76,19 +78,11 @@ setup
 if [ -n "$setup_only" ]; then exit 0; fi
 
 if ! has_new_headers; then export VULKAN_SDK=$sdk CMAKE_PREFIX_PATH=$sdk; fi
-# ggml passes over Vulkan devices that are CPUs unless they are named.
-export GGML_VK_VISIBLE_DEVICES=${GPT4ROI_VULKAN_DEVICE:-0}
 # Shaders are compiled once, not by every process.
-export MESA_SHADER_CACHE_DIR=$target/vulkan/shaders
+export MESA_SHADER_CACHE_DIR=$work/shaders
 
-start=$SECONDS
-features=(--release --workspace --features "vulkan,mtmd")
-cargo build "${features[@]}"
-say "built in $((SECONDS - start)) s"
-"$target/release/gpt4roi" devices
-"$target/release/gpt4roi" devices --json 2>/dev/null | grep -q '"kind":"GPU"' ||
-    { say "no Vulkan device was found" >&2; exit 1; }
-GPT4ROI_DEVICE=vulkan0 scripts/fidelity.sh "$target"
-say "stages compared after $((SECONDS - start)) s"
-cargo test "${features[@]}" --test suite -- placement:: interop::
-say "done in $((SECONDS - start)) s"
+tests=(cargo test --release -p gpt4roi-tests --features "vulkan,mtmd" --test suite --)
+# libmtmd is compared on the CPU: no device is named.
+"${tests[@]}" interop::
+# ggml passes over Vulkan devices that are CPUs unless they are named.
+GPT4ROI_EXPECT_GPU=1 GGML_VK_VISIBLE_DEVICES=${GPT4ROI_VULKAN_DEVICE:-0} "${tests[@]}" placement::

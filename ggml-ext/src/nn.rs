@@ -10,11 +10,14 @@ const QUICK: f32 = 1.702;
 impl<'g> Builder<'g> {
     /// `x . w^T`: x `[K, n, ...]`, w `[K, m]` (`[m, K]`) gives `[m, n, ...]`.
     pub fn mul_mat(&self, w: Tensor<'g>, x: Tensor<'g>) -> Tensor<'g> {
-        // SAFETY: both tensors are alive for 'g; ggml checks the shapes.
-        self.node(
-            unsafe { sys::ggml_mul_mat(self.ctx.as_ptr(), w.as_ptr(), x.as_ptr()) },
-            "mul_mat",
-        )
+        // SAFETY: both tensors are alive for 'g; ggml checks the shapes. The node is a product.
+        let raw = unsafe {
+            let raw = sys::ggml_mul_mat(self.ctx.as_ptr(), w.as_ptr(), x.as_ptr());
+            // GPUs would add up in half precision, which rows of 200,000 elements do not bear.
+            sys::ggml_mul_mat_set_prec(raw, sys::GGML_PREC_F32);
+            raw
+        };
+        self.node(raw, "mul_mat")
     }
 
     /// Fully connected layer: x `[K, n]`, weight `[K, m]` (`[m, K]`), bias `[m]`, gives `[m, n]`.

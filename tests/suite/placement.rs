@@ -1,18 +1,23 @@
 //! What runs where: every node on the device that was asked for, and as much on it as it has room for.
 
 use ggml_ext::CPU;
+use gpt4roi::compare::compare;
 use gpt4roi::placement::{PlacedNode, Target, measure, measure_image};
-use gpt4roi::{DeviceInfo, Engine, EngineOptions, Event, PixelBox, devices};
+use gpt4roi::{DeviceInfo, Engine, EngineOptions, Event, PixelBox, devices, load_image};
 use gpt4roi_convert::FileType;
-use gpt4roi_tests::greedy;
 use gpt4roi_tests::pictures::picture;
 use gpt4roi_tests::programs::run;
-use gpt4roi_tests::tiny::tiny;
+use gpt4roi_tests::{Pair, goldens, greedy, tiny, workspace};
 use serde_json::Value;
+
+/// Reference runs.
+const GOLDENS: [&str; 2] = ["p1-real-vocab", "p2-delta-multiround"];
+/// Boxes of things that the demo model is sure about.
+const OBJECTS: [[f64; 4]; 2] = [[10.0, 0.0, 66.0, 89.0], [8.0, 98.0, 132.0, 222.0]];
 
 /// Where the image side and the language model are looked at: with a model of the published structure.
 fn options(device: &str) -> EngineOptions {
-    let mut options = tiny(FileType::F16).options();
+    let mut options = tiny::tiny(FileType::F16).options();
     options.devices.device = Some(device.into());
     options.trace = true;
     options
@@ -60,9 +65,16 @@ fn every_node_runs_on_the_device_that_was_asked_for() {
     }
 }
 
+/// The GPUs of this machine. Where there should be one, the variable GPT4ROI_EXPECT_GPU says so.
+fn gpus() -> Vec<DeviceInfo> {
+    let gpus: Vec<_> = devices().into_iter().filter(|d| d.kind.is_gpu()).collect();
+    assert!(!gpus.is_empty() || std::env::var_os("GPT4ROI_EXPECT_GPU").is_none(), "no GPU here");
+    gpus
+}
+
 #[test]
 fn halves_can_be_on_different_devices() {
-    for gpu in devices().into_iter().filter(|d| d.kind.is_gpu()) {
+    for gpu in gpus() {
         let mut options = options(&gpu.name);
         options.devices.vision = Some("cpu".into());
         let [image, language] = used(&options).nodes();
@@ -74,6 +86,49 @@ fn halves_can_be_on_different_devices() {
         let [image, language] = used(&options).nodes();
         assert_eq!(elsewhere(&image, &gpu.name), Vec::<&PlacedNode>::new());
         assert_eq!(elsewhere(&language, CPU), Vec::<&PlacedNode>::new());
+    }
+}
+
+#[test]
+fn stages_on_gpus_are_within_the_bounds_of_half_precision() {
+    let (gpus, Some(dir)) = (gpus(), goldens::folder()) else { return };
+    for (gpu, name) in gpus.iter().flat_map(|gpu| GOLDENS.map(|name| (gpu, name))) {
+        let golden = dir.join(name);
+        let (checkpoint, clip) = (golden.join("checkpoint"), golden.join("clip"));
+        let to = format!("{name}-{}", gpu.name);
+        let pair = tiny::convert(&tiny::options(&checkpoint, &clip, None, &to, FileType::F16));
+        let mut options = pair.options();
+        options.devices.device = Some(gpu.name.clone());
+        let report = compare(&options, &golden).unwrap_or_else(|e| panic!("{e}"));
+        let worst = report.rows.iter().max_by(|a, b| a.error.total_cmp(&b.error)).expect("rows");
+        eprintln!("{name} on {}: worst {} {:.1e}", gpu.name, worst.name, worst.error);
+        assert_eq!(report.first_departure().map(|row| &row.name), None, "{name}");
+    }
+}
+
+#[test]
+fn the_demo_model_names_objects_alike_on_every_device() {
+    let demo = workspace().join("models/demo");
+    let [model, mmproj] =
+        ["gpt4roi-demo-Q8_0.gguf", "mmproj-gpt4roi-demo-Q8_0.gguf"].map(|f| demo.join(f));
+    let answers = |device: &str| {
+        let mut options = Pair { model: model.clone(), mmproj: mmproj.clone() }.options();
+        options.devices.device = Some(device.into());
+        let mut engine = Engine::open(&options).expect("the demo model");
+        let picture = load_image(&workspace().join("tests/data/demo/images/000000.png"));
+        let conversation = engine.conversation(picture.expect("a picture"));
+        let mut all = OBJECTS.map(|_| conversation.fork());
+        let ask = |b: [f64; 4]| {
+            greedy("What is <region1>?", 16).with_box(PixelBox::new(b[0], b[1], b[2], b[3]))
+        };
+        let got = engine.answer_many(&mut all, &OBJECTS.map(ask), |_, _: Event| {});
+        got.into_iter().map(|a| a.expect("an answer").text).collect::<Vec<_>>()
+    };
+    let want = answers("cpu");
+    eprintln!("{want:?}");
+    assert!(want.iter().all(|a| a.len() > 2), "{want:?}");
+    for gpu in gpus() {
+        assert_eq!(answers(&gpu.name), want, "{}", gpu.name);
     }
 }
 
@@ -130,7 +185,7 @@ fn devices_lists_them_with_what_runs_there() {
 
 #[test]
 fn fit_tells_parts_that_add_up_and_says_what_fits() {
-    let pair = tiny(FileType::Q8_0);
+    let pair = tiny::tiny(FileType::Q8_0);
     let [model, mmproj] = [&pair.model, &pair.mmproj].map(|p| p.to_str().expect("UTF-8"));
     let args = ["fit", "--model", model, "--mmproj", mmproj];
     let with = |more: &[&'static str]| run("gpt4roi", &[&args[..], more].concat());
