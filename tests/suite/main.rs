@@ -18,6 +18,7 @@ mod goldens;
 mod interop;
 mod many;
 mod memory;
+mod pages;
 mod repository;
 mod robustness;
 mod shapes;

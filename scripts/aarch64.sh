@@ -1,0 +1,68 @@
+#!/usr/bin/env bash
+# Builds everything for 64-bit Arm and tests it with QEMU in place of the processor: the kernels of ggml-ext, every stage
+# against the goldens, and answers of the demo model, which must be those of this machine's build. Called by
+# `make aarch64-test`, which has built the programs for this machine.
+#
+# QEMU_CPU          processor to imitate (default cortex-a76: dot products and half precision)
+# GPT4ROI_GOLDENS   as for scripts/fidelity.sh
+# QUESTIONS         how many held-out questions the demo model is asked (default 40)
+set -euo pipefail
+cd "$(dirname "$0")/.."
+# shellcheck source=scripts/package/toolchain.sh
+. scripts/package/toolchain.sh
+
+triple=$(triple_of arm64)
+# Programs that run the other programs with QEMU, where scripts look for programs.
+arm=$target/aarch64
+
+wrap() {
+    install -d "$arm/release"
+    local program
+    for program in gpt4roi gpt4roi-convert demo-eval; do
+        printf '#!/bin/sh\nLD_LIBRARY_PATH=%q exec %s %q "$@"\n' "$libraries" "$qemu" \
+            "$(realpath "$target/$triple/release/$program")" >"$arm/release/$program"
+        chmod +x "$arm/release/$program"
+    done
+}
+
+# The test programs of ggml-ext, from what cargo says about all of them.
+kernel_tests() {
+    build arm64 test --no-run --message-format json |
+        sed -n 's/.*"manifest_path":"[^"]*\/ggml-ext\/Cargo.toml".*"test":true.*"executable":"\([^"]*\)".*/\1/p'
+}
+
+test_kernels() {
+    local tests
+    tests=$(kernel_tests)
+    [ -n "$tests" ] || die "cargo names no tests of ggml-ext"
+    for program in $tests; do
+        say "running $(basename "$program")"
+        # shellcheck disable=SC2086
+        LD_LIBRARY_PATH=$libraries $qemu "$program" --quiet
+    done
+}
+
+# One question on the command line, and the first of the held-out ones.
+test_answers() {
+    local bin
+    for bin in "$target" "$arm"; do
+        "$bin/release/gpt4roi" ask --greedy --image tests/data/demo/images/000000.png --box 10,0,66,89 \
+            "What is <region1>?" >"$arm/answer-${bin##*/}"
+        "$bin/release/demo-eval" --data tests/data/demo --limit "${QUESTIONS:-40}" \
+            --answers-out "$arm/answers-${bin##*/}.jsonl" >/dev/null
+    done
+    diff "$arm/answer-${target##*/}" "$arm/answer-aarch64"
+    diff "$arm/answers-${target##*/}.jsonl" "$arm/answers-aarch64.jsonl"
+    say "$(wc -l <"$arm/answers-aarch64.jsonl") answers are those of this machine's build"
+}
+
+need qemu-aarch64-static qemu-user-static
+use_toolchain arm64
+build arm64 build
+qemu=$CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER
+libraries=$(llama_out arm64)/lib
+wrap
+"$arm/release/gpt4roi" --version
+test_kernels
+scripts/fidelity.sh "$arm"
+test_answers
