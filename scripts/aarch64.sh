@@ -27,7 +27,7 @@ wrap() {
 
 # The test programs of ggml-ext, from what cargo says about all of them.
 kernel_tests() {
-    build arm64 test --no-run --message-format json |
+    build arm64 test --no-run --lib --test suite --message-format json |
         sed -n 's/.*"manifest_path":"[^"]*\/ggml-ext\/Cargo.toml".*"test":true.*"executable":"\([^"]*\)".*/\1/p'
 }
 
