@@ -15,16 +15,6 @@ triple=$(triple_of arm64)
 # Programs that run the other programs with QEMU, where scripts look for programs.
 arm=$target/aarch64
 
-wrap() {
-    install -d "$arm/release"
-    local program
-    for program in gpt4roi gpt4roi-convert demo-eval; do
-        printf '#!/bin/sh\nLD_LIBRARY_PATH=%q exec %s %q "$@"\n' "$libraries" "$qemu" \
-            "$(realpath "$target/$triple/release/$program")" >"$arm/release/$program"
-        chmod +x "$arm/release/$program"
-    done
-}
-
 # The test programs of ggml-ext, from what cargo says about all of them.
 kernel_tests() {
     build arm64 test --no-run --lib --test suite --message-format json |
@@ -37,8 +27,8 @@ test_kernels() {
     [ -n "$tests" ] || die "cargo names no tests of ggml-ext"
     for program in $tests; do
         say "running $(basename "$program")"
-        # shellcheck disable=SC2086
-        LD_LIBRARY_PATH=$libraries $qemu "$program" --quiet
+        wrap "$libraries" "$program" "$arm/release/test"
+        "$arm/release/test" --quiet
     done
 }
 
@@ -56,12 +46,12 @@ test_answers() {
     say "$(wc -l <"$arm/answers-aarch64.jsonl") answers are those of this machine's build"
 }
 
-need qemu-aarch64-static qemu-user-static
 use_toolchain arm64
 build arm64 build
-qemu=$CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER
 libraries=$(llama_out arm64)/lib
-wrap
+for program in gpt4roi gpt4roi-convert demo-eval; do
+    wrap "$libraries" "$target/$triple/release/$program" "$arm/release/$program"
+done
 "$arm/release/gpt4roi" --version
 test_kernels
 scripts/fidelity.sh "$arm"

@@ -52,26 +52,19 @@ fn look_up() -> Result<Functions> {
         let action = || format!("find `{}` in its CPU backend", name.to_string_lossy());
         (!found.is_null()).then_some(found).ok_or_else(|| Error::Create { action: action() })
     };
-    // SAFETY: not null; under these names the backend gives functions of these types.
-    unsafe {
-        Ok(Functions {
-            threadpool_new: std::mem::transmute::<*mut c_void, ThreadPoolNew>(address(
-                c"ggml_threadpool_new",
-            )?),
-            threadpool_free: std::mem::transmute::<*mut c_void, ThreadPoolFree>(address(
-                c"ggml_threadpool_free",
-            )?),
-            set_n_threads: std::mem::transmute::<*mut c_void, SetThreads>(address(
-                c"ggml_backend_set_n_threads",
-            )?),
-            set_threadpool: std::mem::transmute::<*mut c_void, SetThreadPool>(address(
-                c"ggml_backend_cpu_set_threadpool",
-            )?),
-            set_abort_callback: std::mem::transmute::<*mut c_void, SetAbort>(address(
-                c"ggml_backend_set_abort_callback",
-            )?),
-        })
+    macro_rules! function {
+        ($name:literal, $type:ty) => {
+            // SAFETY: not null; under this name the backend gives a function of this type.
+            unsafe { std::mem::transmute::<*mut c_void, $type>(address($name)?) }
+        };
     }
+    Ok(Functions {
+        threadpool_new: function!(c"ggml_threadpool_new", ThreadPoolNew),
+        threadpool_free: function!(c"ggml_threadpool_free", ThreadPoolFree),
+        set_n_threads: function!(c"ggml_backend_set_n_threads", SetThreads),
+        set_threadpool: function!(c"ggml_backend_cpu_set_threadpool", SetThreadPool),
+        set_abort_callback: function!(c"ggml_backend_set_abort_callback", SetAbort),
+    })
 }
 
 #[cfg(test)]

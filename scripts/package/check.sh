@@ -4,6 +4,8 @@
 # architecture than this machine's, the package is unpacked rather than installed. Needs root.
 #
 #   scripts/package/check.sh [ARCH]
+#
+# PROCESSORS   processors for QEMU, each with the module that it must take: "cortex-a76:armv8.2_2 max:"
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 # shellcheck source=scripts/package/toolchain.sh
@@ -19,6 +21,8 @@ amd64) qemu=qemu-x86_64-static processors=(core2duo:x64 Nehalem:sse42 Haswell:ha
 arm64) qemu=qemu-aarch64-static processors=(cortex-a53:armv8.0_1 cortex-a76:armv8.2_2 max:) ;;
 *) die "no packages for $arch" ;;
 esac
+
+if [ -n "${PROCESSORS:-}" ]; then read -ra processors <<<"$PROCESSORS"; fi
 
 package=$(find "$target/package" -name "gpt4roi_*_$arch.deb" 2>/dev/null | sort -V | tail -n 1)
 [ -n "$package" ] || die "no package for $arch in $target/package: run \`scripts/package/deb.sh $arch\` first"

@@ -39,9 +39,9 @@ Depends: libc6 (>= $libc), libgcc-s1, libstdc++6 (>= $(gcc_of "$cxx"))
 Section: science
 Priority: optional
 Description: answers about boxes in an image, on this machine
- A runtime for GPT4RoI, a vision-language model that reads regions: every region
- of a question becomes one embedding, and the model answers in text. One process,
- no Python, weights mapped from two GGUF files.
+ A runtime for GPT4RoI, a vision-language model that reads regions: every
+ region of a question becomes one embedding, and the model answers in text. One
+ process, no Python, weights mapped from two GGUF files.
  .
  The instructions that a processor has are found out when the program starts.
  A small model to try it with comes along: gpt4roi demo.

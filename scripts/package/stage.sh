@@ -36,17 +36,13 @@ demo_model() {
     install -m 644 models/demo/scenes/* "$usr/share/gpt4roi/demo/scenes"
 }
 
-# The pages are made of what the programs say: where those are for another processor, with QEMU.
+# The pages are made of what the programs say.
 pages() {
-    local runner=() program
-    if [ "$arch" != "$(dpkg --print-architecture)" ]; then
-        need qemu-aarch64-static qemu-user-static
-        read -ra runner <<<"$CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER"
-    fi
-    for program in gpt4roi gpt4roi-convert; do
-        LD_LIBRARY_PATH=$usr/lib/gpt4roi ${runner[@]+"${runner[@]}"} "$target/$triple/release/pages" \
-            --share "$usr/share" "$usr/bin/$program"
+    local program
+    for program in gpt4roi gpt4roi-convert pages; do
+        wrap "$usr/lib/gpt4roi" "$target/$triple/release/$program" "$root/run/$program"
     done
+    "$root/run/pages" --share "$usr/share" "$root/run/gpt4roi" "$root/run/gpt4roi-convert"
 }
 
 # The newest version of everything that the files want of the C and C++ libraries, a line each: GLIBC 2.34 and the like.

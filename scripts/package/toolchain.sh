@@ -53,9 +53,10 @@ use_arm64() {
     export CC_aarch64_unknown_linux_gnu=clang-19 CXX_aarch64_unknown_linux_gnu=clang++-19
     export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
     export BINDGEN_EXTRA_CLANG_ARGS_aarch64_unknown_linux_gnu="-isystem $sysroot/include"
-    # The processor is one with dot products and half precision, but nothing newer.
-    export QEMU_LD_PREFIX=$sysroot
-    export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="qemu-aarch64-static -cpu ${QEMU_CPU:-cortex-a76}"
+    need qemu-aarch64-static qemu-user-static
+    # A processor with dot products and half precision, but nothing newer.
+    qemu="qemu-aarch64-static -L $sysroot -cpu ${QEMU_CPU:-cortex-a76}"
+    export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER=$qemu
 }
 
 use_toolchain() {
@@ -83,6 +84,13 @@ build() {
 llama_out() {
     build "$1" build --message-format json 2>/dev/null |
         sed -n 's/.*"build-script-executed".*#llama-cpp-sys-2@.*"out_dir":"\([^"]*\)".*/\1/p' | tail -n 1
+}
+
+# wrap LIBRARIES PROGRAM SCRIPT: writes a script that runs the program, with QEMU where it is for Arm.
+wrap() {
+    install -d "$(dirname "$3")"
+    printf '#!/bin/sh\nLD_LIBRARY_PATH=%q exec %s %q "$@"\n' "$(realpath "$1")" "${qemu:-}" "$(realpath "$2")" >"$3"
+    chmod +x "$3"
 }
 
 version_of_sources() { sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1; }
