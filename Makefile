@@ -8,10 +8,10 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 # rustup's shell set-up may not have been read yet, as in a fresh container.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: help setup build demo demo-eval demo-train test check fmt clippy docs fidelity fit-table interop vulkan-test cuda cuda-test licences fuzz-check fuzz-seeds fuzz-smoke race bench bench-rivals bench-regions stream-soak clean-demo
+.PHONY: help setup build demo demo-eval demo-train test check fmt clippy docs fidelity fit-table interop vulkan-test cuda cuda-test licences fuzz-check fuzz-seeds fuzz-smoke race bench bench-rivals bench-regions stream-soak aarch64-test deb deb-check clean-demo
 
 help: ## list these commands
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 16
 
 setup: ## install what the build needs (cmake, C++ compiler, libclang) if it is missing
 	@scripts/setup.sh
@@ -87,6 +87,15 @@ bench-regions: build ## race many regions at once against one at a time and crop
 
 stream-soak: build ## feed `gpt4roi stream` for long and with broken frames (ARGS: target/release/stream-soak --help)
 	@$(TARGET)/release/stream-soak $(ARGS)
+
+aarch64-test: build ## build for 64-bit Arm, and test kernels, stages and answers with QEMU (scripts/aarch64.sh)
+	@scripts/aarch64.sh
+
+deb: setup ## Debian packages for amd64 and arm64 (ARCH=one of them; docs/packages.md)
+	@scripts/package/deb.sh $(ARCH)
+
+deb-check: ## install and run a Debian package in a fresh Debian, on old and new processors (ARCH; root)
+	@scripts/package/check.sh $(ARCH)
 
 clean-demo: ## remove what demo, demo-eval and fidelity wrote
 	rm -rf $(TARGET)/demo $(TARGET)/demo-eval $(TARGET)/fidelity

@@ -4,7 +4,7 @@ use crate::cancel::{CancelToken, poll_cancelled};
 use crate::device::{CPU, DeviceInfo, DeviceKind, find_device};
 use crate::rehearsal::Rehearsal;
 use crate::winograd::{self, Conv, Workspace};
-use crate::{Error, Result, sys};
+use crate::{Error, Result, cpu, sys};
 use llama_cpp_2::llama_backend::LlamaBackend;
 use std::ffi::{CStr, c_char};
 use std::fmt;
@@ -28,6 +28,11 @@ pub(crate) fn init() -> &'static LlamaBackend {
     static ONCE: OnceLock<LlamaBackend> = OnceLock::new();
     ONCE.get_or_init(|| {
         crate::logging::install();
+        // Without a backend, llama.cpp would look for modules in the working directory.
+        #[cfg(feature = "dynamic-cpu")]
+        if !crate::modules::load() {
+            return LlamaBackend {};
+        }
         // Somebody else in the process may have initialised the library: as good for us.
         LlamaBackend::init().unwrap_or(LlamaBackend {})
     })
@@ -40,7 +45,10 @@ const POLL: u32 = 1;
 
 /// A pool of worker threads. Without one, every graph run would start and stop threads, which
 /// costs more than a small graph itself.
-pub(crate) struct ThreadPool(NonNull<sys::ggml_threadpool>);
+pub(crate) struct ThreadPool {
+    raw: NonNull<sys::ggml_threadpool>,
+    cpu: &'static cpu::Functions,
+}
 
 // SAFETY: the pool is an opaque handle whose functions lock internally; it is bound to no thread.
 unsafe impl Send for ThreadPool {}
@@ -49,27 +57,28 @@ unsafe impl Sync for ThreadPool {}
 
 impl ThreadPool {
     pub(crate) fn new(n_threads: usize) -> Result<Self> {
+        let cpu = cpu::functions()?;
         let n = n_threads.clamp(1, 512) as i32;
         // SAFETY: params are initialised by ggml before use; the pool copies them.
         let raw = unsafe {
             let mut params = sys::ggml_threadpool_params_default(n);
             params.poll = POLL;
-            sys::ggml_threadpool_new(&mut params)
+            (cpu.threadpool_new)(&mut params)
         };
-        NonNull::new(raw)
-            .map(ThreadPool)
-            .ok_or_else(|| Error::Create { action: format!("start {n} threads") })
+        let raw = NonNull::new(raw)
+            .ok_or_else(|| Error::Create { action: format!("start {n} threads") })?;
+        Ok(ThreadPool { raw, cpu })
     }
 
     pub(crate) fn as_ptr(&self) -> *mut sys::ggml_threadpool {
-        self.0.as_ptr()
+        self.raw.as_ptr()
     }
 }
 
 impl Drop for ThreadPool {
     fn drop(&mut self) {
         // SAFETY: created by ggml_threadpool_new, freed once, and every user holds the owner.
-        unsafe { sys::ggml_threadpool_free(self.0.as_ptr()) }
+        unsafe { (self.cpu.threadpool_free)(self.raw.as_ptr()) }
     }
 }
 
@@ -167,9 +176,9 @@ impl Backend {
         if let Some(pool) = &pool {
             // SAFETY: `raw` is a CPU backend; pool and token are stored beside it and outlive it.
             unsafe {
-                sys::ggml_backend_cpu_set_n_threads(raw.as_ptr(), n_threads as i32);
-                sys::ggml_backend_cpu_set_threadpool(raw.as_ptr(), pool.as_ptr());
-                sys::ggml_backend_cpu_set_abort_callback(
+                (pool.cpu.set_n_threads)(raw.as_ptr(), n_threads as i32);
+                (pool.cpu.set_threadpool)(raw.as_ptr(), pool.as_ptr());
+                (pool.cpu.set_abort_callback)(
                     raw.as_ptr(),
                     Some(poll_cancelled),
                     cancel.as_user_data(),

@@ -82,6 +82,10 @@ pub(crate) fn find_device(name: &str) -> Result<(sys::ggml_backend_dev_t, Device
     let all = raw_devices().into_iter().map(|dev| (dev, describe(dev)));
     let found = all.clone().find(|(_, info)| info.name.eq_ignore_ascii_case(name));
     found.ok_or_else(|| {
+        #[cfg(feature = "dynamic-cpu")]
+        if all.clone().next().is_none() {
+            return crate::modules::missing();
+        }
         let known: Vec<_> = all.map(|(_, info)| info.name).collect();
         Error::UnknownDevice { name: name.into(), known: known.join(", ") }
     })

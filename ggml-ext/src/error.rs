@@ -38,6 +38,15 @@ pub enum Error {
         /// The registered names, comma-separated.
         known: String,
     },
+    /// The CPU backend is a module, and none could be loaded.
+    #[error(
+        "no module of ggml's CPU backend runs on this machine: looked for libggml-cpu-*.so in {folders}; install the \
+         package as a whole, libraries included"
+    )]
+    NoCpu {
+        /// Where the modules should be.
+        folders: String,
+    },
     /// The C library refused to create something.
     #[error("ggml could not {action}")]
     Create {

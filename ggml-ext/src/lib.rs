@@ -18,6 +18,7 @@
 
 mod backend;
 mod cancel;
+mod cpu;
 mod custom;
 mod device;
 mod dtype;
@@ -29,6 +30,8 @@ pub mod interpolated;
 pub mod llama;
 mod logging;
 pub mod maps;
+#[cfg(feature = "dynamic-cpu")]
+mod modules;
 pub mod nn;
 pub mod numeric;
 pub mod peak;

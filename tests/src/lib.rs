@@ -10,6 +10,7 @@ pub mod eval;
 pub mod goldens;
 pub mod kv;
 pub mod mutate;
+pub mod pages;
 pub mod pictures;
 pub mod programs;
 pub mod raw;

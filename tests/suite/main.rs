@@ -19,6 +19,7 @@ mod interop;
 mod many;
 mod memory;
 mod metal;
+mod pages;
 mod placement;
 mod repository;
 mod robustness;

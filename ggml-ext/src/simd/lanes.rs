@@ -168,3 +168,155 @@ pub(crate) unsafe fn store_up_to<L: Lanes>(v: L, dst: *mut f32, n: usize) {
     // SAFETY: the caller's word.
     unsafe { if n == L::N { v.store(dst) } else { store_first(v, dst, n) } }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simd::Isa;
+    use crate::simd::isa::ForIsa;
+
+    /// Values at which instruction sets tend to differ; the second is a signalling NaN.
+    const ODD: [u32; 16] = [
+        0x7fc0_0000,
+        0x7f80_0001,
+        0xffc0_0000,
+        0x8000_0000,
+        0,
+        0x3f80_0000,
+        0xbf80_0000,
+        0x7f80_0000,
+        0xff80_0000,
+        1,
+        0x8000_0001,
+        0x7f7f_ffff,
+        0xff7f_ffff,
+        0x3400_0000,
+        0x4049_0fdb,
+        0xc2f6_e979,
+    ];
+
+    /// What an instruction set makes of values, against plain Rust.
+    struct Compare;
+
+    impl ForIsa for Compare {
+        unsafe fn run<L: Lanes, const MR: usize, const NV: usize>(self) {
+            // SAFETY: the caller's word.
+            unsafe { L::call(self) }
+        }
+    }
+
+    impl<L: Lanes> Task<L> for Compare {
+        #[inline(always)]
+        unsafe fn run(self) {
+            // SAFETY: the caller's word.
+            unsafe {
+                arithmetic::<L>();
+                halves::<L>();
+                transposed::<L>();
+            }
+        }
+    }
+
+    /// # Safety
+    /// The processor has the instruction set.
+    #[inline(always)]
+    unsafe fn stored<L: Lanes>(v: L) -> [f32; MAX] {
+        let mut out = [0.0; MAX];
+        // SAFETY: there is room for `MAX >= N` values.
+        unsafe { v.store(out.as_mut_ptr()) }
+        out
+    }
+
+    #[track_caller]
+    fn same(got: &[f32; MAX], want: impl Fn(usize) -> f32, n: usize, what: &str) {
+        for i in 0..n {
+            let (got, want) = (got[i], want(i));
+            let equal = got.to_bits() == want.to_bits() || got.is_nan() && want.is_nan();
+            assert!(equal, "{what}, lane {i}: {got:?} instead of {want:?}");
+        }
+    }
+
+    /// # Safety
+    /// The processor has the instruction set.
+    #[inline(always)]
+    unsafe fn arithmetic<L: Lanes>() {
+        let odd = ODD.map(f32::from_bits);
+        for turn in 0..MAX {
+            let other: [f32; MAX] = std::array::from_fn(|i| odd[(i * 7 + turn) % MAX]);
+            // Lanes may be fewer than odd values: all of them come by.
+            let one: [f32; MAX] = std::array::from_fn(|i| odd[(i + turn) % MAX]);
+            // SAFETY: the caller's word; `MAX >= N` values can be read.
+            unsafe {
+                let (a, b) = (L::load(one.as_ptr()), L::load(other.as_ptr()));
+                let relu = |i: usize| if one[i] > 0.0 { one[i] } else { 0.0 };
+                same(&stored(a.relu()), relu, L::N, "relu");
+                same(&stored(a.add(b)), |i| one[i] + other[i], L::N, "add");
+                same(&stored(a.sub(b)), |i| one[i] - other[i], L::N, "sub");
+                same(&stored(a.mul(b)), |i| one[i] * other[i], L::N, "mul");
+                // Exact in either rounding: of small integers.
+                let small: [f32; MAX] = std::array::from_fn(|i| (i + turn) as f32 - 9.0);
+                let s = L::load(small.as_ptr());
+                let product = |i: usize| small[i] + small[i] * 3.0;
+                same(&stored(s.add_scaled(s, 3.0)), product, L::N, "add_product");
+            }
+        }
+    }
+
+    /// # Safety
+    /// The processor has the instruction set.
+    #[inline(always)]
+    unsafe fn halves<L: Lanes>() {
+        for start in (0..=u16::MAX).step_by(L::N) {
+            let f16s: [f16; MAX] =
+                std::array::from_fn(|i| f16::from_bits(start.wrapping_add(i as u16)));
+            let bf16s: [bf16; MAX] =
+                std::array::from_fn(|i| bf16::from_bits(start.wrapping_add(i as u16)));
+            // SAFETY: the caller's word; `MAX >= N` values can be read.
+            unsafe {
+                same(&stored(L::load_f16(f16s.as_ptr())), |i| exactly(f16s[i]), L::N, "f16");
+                let wide = |i: usize| f32::from_bits(u32::from(bf16s[i].to_bits()) << 16);
+                same(&stored(L::load_bf16(bf16s.as_ptr())), wide, L::N, "bf16");
+            }
+        }
+    }
+
+    /// The value by its parts, without anybody's instructions for halves.
+    fn exactly(v: f16) -> f32 {
+        let bits = v.to_bits();
+        let sign = if bits >> 15 == 1 { -1.0 } else { 1.0 };
+        let (exponent, fraction) = (i32::from(bits >> 10 & 31), f32::from(bits & 1023));
+        match exponent {
+            31 if fraction == 0.0 => sign * f32::INFINITY,
+            31 => f32::NAN,
+            0 => sign * fraction * 2f32.powi(-24),
+            _ => sign * (1024.0 + fraction) * 2f32.powi(exponent - 25),
+        }
+    }
+
+    /// # Safety
+    /// The processor has the instruction set.
+    #[inline(always)]
+    unsafe fn transposed<L: Lanes>() {
+        let value = |row: usize, lane: usize| (row * MAX + lane) as f32;
+        // SAFETY: the caller's word; `MAX >= N` values can be read.
+        unsafe {
+            let mut rows: [L; MAX] = std::array::from_fn(|row| {
+                let values: [f32; MAX] = std::array::from_fn(|lane| value(row, lane));
+                L::load(values.as_ptr())
+            });
+            L::transpose(&mut rows);
+            for (row, &v) in rows.iter().enumerate().take(L::N) {
+                same(&stored(v), |lane| value(lane, row), L::N, "transpose");
+            }
+        }
+    }
+
+    #[test]
+    fn every_instruction_set_computes_as_plain_rust_does() {
+        let all = [Isa::Avx512, Isa::Avx2, Isa::Neon, Isa::Portable];
+        for isa in all.into_iter().filter(|isa| isa.is_available()) {
+            // SAFETY: the processor has it.
+            unsafe { isa.run(Compare) }
+        }
+    }
+}

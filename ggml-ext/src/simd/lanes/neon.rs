@@ -60,9 +60,12 @@ impl Lanes for Neon {
 
     #[inline(always)]
     fn relu(self) -> Self {
-        // Of a number and something else, the number.
+        // Not the larger of two numbers: of a signalling NaN, that is a quiet one instead of zero.
         // SAFETY: a value exists, hence NEON does.
-        Neon(unsafe { vmaxnmq_f32(self.0, vdupq_n_f32(0.0)) })
+        Neon(unsafe {
+            let positive = vcgtzq_f32(self.0);
+            vreinterpretq_f32_u32(vandq_u32(positive, vreinterpretq_u32_f32(self.0)))
+        })
     }
 
     #[inline(always)]
