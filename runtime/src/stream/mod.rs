@@ -26,7 +26,7 @@ mod watchdog;
 mod worker;
 
 pub use describer::Describer;
-pub use dialect::{Dialect, Error as DialectError, Read, Reader};
+pub use dialect::{Dialect, Error as DialectError, Fault, Read, Reader};
 pub use feed::Feed;
 pub use hub::{Hub, Sink};
 pub use matching::{Found, FrameStore, MAX_FRAMES};
