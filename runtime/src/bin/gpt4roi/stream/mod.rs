@@ -44,7 +44,7 @@ pub(crate) fn run(args: &Stream) -> anyhow::Result<u8> {
     look_after(&hub, args.stats_every);
     let cancel = engine.cancel_token();
     let result = work(&hub, &mut engine, &manner, &cancel);
-    hub.say(&Record::Stats(hub.stats()));
+    hub.finish();
     match hub.take_error() {
         Some(e) => Err(e.into()),
         None => result.map(|()| crate::DONE).map_err(Into::into),
