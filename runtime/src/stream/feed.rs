@@ -57,8 +57,19 @@ impl<'h> Feed<'h> {
         Ok(())
     }
 
+    /// Takes a message of a line or several, as if they came after those of the message before; false when no more are wanted.
+    #[cfg(feature = "mqtt")]
+    pub(super) fn message(&mut self, text: &[u8]) -> bool {
+        let mut wanted = true;
+        for line in text.strip_suffix(b"\n").unwrap_or(text).split(|b| *b == b'\n') {
+            self.number += 1;
+            wanted = self.line(line);
+        }
+        wanted
+    }
+
     /// Nothing comes any more.
-    fn finish(&mut self) {
+    pub(super) fn finish(&mut self) {
         let rest = self.reader.finish();
         self.accept(rest);
         self.hub.end();

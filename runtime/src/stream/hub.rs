@@ -7,6 +7,7 @@ use std::io;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::link::LinkCounters;
 use super::schedule::{Asked, Failure, Frame, Job, Policy, Scheduler, Settled};
 use super::source::Source;
 use super::{Command, Detection, Detections, Message, Record, Stats};
@@ -38,6 +39,8 @@ struct State {
     alive: Instant,
     /// Readers with a frame that waits for room.
     held_up: usize,
+    /// What a connection to a broker counts.
+    link: Option<Arc<LinkCounters>>,
 }
 
 /// What is still to come.
@@ -65,8 +68,16 @@ impl Hub {
             stats: Stats::default(),
             alive: began,
             held_up: 0,
+            link: None,
         };
         Hub { state: Mutex::new(state), changed: Condvar::new(), began, patient }
+    }
+
+    /// Lets the counters tell of a connection to a broker too.
+    #[must_use]
+    pub fn with_link(self, link: Arc<LinkCounters>) -> Hub {
+        self.lock().link = Some(link);
+        self
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -295,6 +306,7 @@ impl State {
 
     fn stats(&self, now: Duration) -> Stats {
         let uptime = (now.as_secs_f64() * 1e3).round() / 1e3;
-        Stats { uptime, counters: self.scheduler.counters(), ..self.stats }
+        let link = self.link.as_ref().map(|l| l.stats());
+        Stats { uptime, counters: self.scheduler.counters(), link, ..self.stats }
     }
 }
