@@ -8,7 +8,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 # rustup's shell set-up may not have been read yet, as in a fresh container.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: help setup build demo demo-eval demo-train test check fmt clippy docs fidelity interop licences fuzz-check fuzz-seeds fuzz-smoke race bench bench-rivals bench-regions stream-soak clean-demo
+.PHONY: help setup build demo demo-eval demo-train test check fmt clippy docs fidelity interop licences fuzz-check fuzz-seeds fuzz-smoke race bench bench-rivals bench-regions stream-soak mqtt-test clean-demo
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 16
@@ -75,6 +75,9 @@ bench-regions: build ## race many regions at once against one at a time and crop
 
 stream-soak: build ## feed `gpt4roi stream` for long and with broken frames (ARGS: target/release/stream-soak --help)
 	@$(TARGET)/release/stream-soak $(ARGS)
+
+mqtt-test: setup ## test `gpt4roi stream --mqtt` with a real broker (installs mosquitto if it is missing)
+	@scripts/mqtt_test.sh
 
 clean-demo: ## remove what demo, demo-eval and fidelity wrote
 	rm -rf $(TARGET)/demo $(TARGET)/demo-eval $(TARGET)/fidelity

@@ -18,6 +18,10 @@ mod goldens;
 mod interop;
 mod many;
 mod memory;
+#[cfg(feature = "mqtt")]
+mod mosquitto;
+#[cfg(feature = "mqtt")]
+mod mqtt;
 mod repository;
 mod robustness;
 mod shapes;
