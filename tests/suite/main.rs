@@ -19,6 +19,10 @@ mod interop;
 mod many;
 mod memory;
 mod metal;
+#[cfg(feature = "mqtt")]
+mod mosquitto;
+#[cfg(feature = "mqtt")]
+mod mqtt;
 mod pages;
 mod placement;
 mod repository;

@@ -14,13 +14,13 @@ use tempfile::TempDir;
 const SIZE: (u32, u32) = (64, 48);
 
 /// A model and a place for pictures.
-struct Desk {
+pub(crate) struct Desk {
     pair: Pair,
-    dir: TempDir,
+    pub(crate) dir: TempDir,
 }
 
 impl Desk {
-    fn new() -> Desk {
+    pub(crate) fn new() -> Desk {
         let dir = TempDir::new_in(scratch()).expect("a folder");
         for i in 0..3 {
             let path = dir.path().join(format!("{i}.png"));
@@ -29,11 +29,11 @@ impl Desk {
         Desk { pair: Small::talking_pair(), dir }
     }
 
-    fn path(&self, name: &str) -> String {
+    pub(crate) fn path(&self, name: &str) -> String {
         self.dir.path().join(name).to_str().expect("a UTF-8 path").to_owned()
     }
 
-    fn args(&self, command: &str, more: &[&str]) -> Vec<String> {
+    pub(crate) fn args(&self, command: &str, more: &[&str]) -> Vec<String> {
         let pair = [&self.pair.model, &self.pair.mmproj].map(|p| p.to_str().expect("UTF-8"));
         let fixed = ["--greedy", "--max-tokens=6", "--threads=1", "--kv-type=f32"];
         [command, "--model", pair[0], "--mmproj", pair[1]]
@@ -44,23 +44,23 @@ impl Desk {
             .collect()
     }
 
-    fn stream(&self, more: &[&str], input: &str) -> Run {
+    pub(crate) fn stream(&self, more: &[&str], input: &str) -> Run {
         let images = self.dir.path().to_str().expect("a UTF-8 path");
         let args = self.args("stream", &[&["--images", images], more].concat());
         run_with_input("gpt4roi", &args, input.as_bytes())
     }
 }
 
-fn lines(run: &Run) -> Vec<Value> {
+pub(crate) fn lines(run: &Run) -> Vec<Value> {
     run.out.lines().map(|l| serde_json::from_str(l).expect("a JSON object a line")).collect()
 }
 
-fn of<'a>(lines: &'a [Value], event: &str) -> Vec<&'a Value> {
+pub(crate) fn of<'a>(lines: &'a [Value], event: &str) -> Vec<&'a Value> {
     lines.iter().filter(|l| l["event"] == event).collect()
 }
 
 /// A frame with boxes of tracks.
-fn frame(seq: u64, image: &str, boxes: &[(&str, [u32; 4])]) -> String {
+pub(crate) fn frame(seq: u64, image: &str, boxes: &[(&str, [u32; 4])]) -> String {
     let detections: Vec<Value> = boxes
         .iter()
         .map(|(track, b)| serde_json::json!({ "track": track, "box": b, "label": "thing" }))
@@ -70,7 +70,7 @@ fn frame(seq: u64, image: &str, boxes: &[(&str, [u32; 4])]) -> String {
 }
 
 /// Every detection has one line that settles it, and the counters say the same.
-fn adds_up(lines: &[Value]) {
+pub(crate) fn adds_up(lines: &[Value]) {
     let stats = lines.last().expect("a line");
     assert_eq!(stats["event"], "stats");
     let settled: u64 = ["answer", "repeat", "drop"].iter().map(|e| of(lines, e).len() as u64).sum();
@@ -81,8 +81,8 @@ fn adds_up(lines: &[Value]) {
     assert_eq!(of(lines, "drop").len() as u64, dropped);
 }
 
-const A: (&str, [u32; 4]) = ("a", [4, 4, 30, 40]);
-const B: (&str, [u32; 4]) = ("b", [30, 10, 60, 44]);
+pub(crate) const A: (&str, [u32; 4]) = ("a", [4, 4, 30, 40]);
+pub(crate) const B: (&str, [u32; 4]) = ("b", [30, 10, 60, 44]);
 
 #[test]
 fn answers_are_those_of_ask_and_come_again_from_memory() {
@@ -182,9 +182,14 @@ fn options_that_make_no_sense_are_refused() {
         (&["--dialect", "yolo"], "ultralytics"),
         (&["--normalized"], "--normalized"),
         (&["--prompt", "a", "--task", "short"], "--task"),
+        (&["--quiet"], "--mqtt"),
+        (&["--mqtt-subscribe", "boxes"], "--mqtt"),
+        (&["--mqtt", "mqtt://b", "--mqtt-subscribe", "a", "--input", "b"], "exclude each other"),
     ] {
         desk.stream(more, "").exits(2).says(&[words]);
     }
+    #[cfg(not(feature = "mqtt"))]
+    desk.stream(&["--mqtt", "mqtt://localhost"], "").exits(2).says(&["--features gpt4roi/mqtt"]);
     desk.stream(&["--prompt", "What?"], "").exits(1).says(&["region"]);
     desk.stream(&["--input", "/nowhere"], "").exits(1).says(&["/nowhere"]);
 }

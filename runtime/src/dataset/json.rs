@@ -20,26 +20,38 @@ pub(super) fn parse<T: DeserializeOwned>(path: &Path, reader: impl Read) -> Resu
 /// The one value of a line.
 ///
 /// # Errors
-/// The reason, which names the field.
-pub(crate) fn parse_line<T: DeserializeOwned>(line: &[u8]) -> Result<T, String> {
+/// What the parser says, and the field.
+pub(crate) fn parse_line<T: DeserializeOwned>(line: &[u8]) -> Result<T, Failed> {
     let mut deserializer = serde_json::Deserializer::from_slice(line);
-    let value = field_by_field(&mut deserializer).map_err(|failed| failed.reason())?;
-    deserializer.end().map_err(|error| Failed { field: None, error }.reason())?;
+    let value = field_by_field(&mut deserializer)?;
+    deserializer.end().map_err(|error| Failed { field: None, error })?;
     Ok(value)
 }
 
-struct Failed {
-    field: Option<String>,
+/// A value that is none, or not the right one.
+pub(crate) struct Failed {
+    /// The field that the parser had come to.
+    pub(crate) field: Option<String>,
     error: serde_json::Error,
+}
+
+impl From<Failed> for String {
+    fn from(failed: Failed) -> String {
+        failed.reason()
+    }
 }
 
 fn field_by_field<'de, T: DeserializeOwned>(
     deserializer: &mut serde_json::Deserializer<impl JsonRead<'de>>,
 ) -> Result<T, Failed> {
-    serde_path_to_error::deserialize(deserializer).map_err(|error| {
+    serde_path_to_error::deserialize(deserializer).map_err(Failed::from)
+}
+
+impl From<serde_path_to_error::Error<serde_json::Error>> for Failed {
+    fn from(error: serde_path_to_error::Error<serde_json::Error>) -> Failed {
         let field = error.path().to_string();
         Failed { field: (field != ".").then_some(field), error: error.into_inner() }
-    })
+    }
 }
 
 impl Failed {
@@ -50,13 +62,16 @@ impl Failed {
         }
     }
 
-    /// The parser's words with the field, without the line, which it counts from elsewhere.
-    fn reason(&self) -> String {
+    /// The parser's words without the line, which it counts from elsewhere.
+    pub(crate) fn words(&self) -> String {
         let text = self.error.to_string();
-        let words = text.rsplit_once(" at line ").map_or(text.as_str(), |(words, _)| words);
+        text.rsplit_once(" at line ").map_or(text.as_str(), |(words, _)| words).into()
+    }
+
+    fn reason(&self) -> String {
         match &self.field {
-            Some(field) => format!("field `{field}`: {words}"),
-            None => words.into(),
+            Some(field) => format!("field `{field}`: {}", self.words()),
+            None => self.words(),
         }
     }
 }

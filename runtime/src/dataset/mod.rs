@@ -58,8 +58,8 @@ pub use error::{Error, Place};
 pub use format::Format;
 pub(crate) use input::{BYTE_ORDER_MARK, Line, Lines};
 pub use input::{MAX_DOCUMENT_BYTES, MAX_RECORD_BYTES};
-pub(crate) use json::{Id, parse_line};
-pub(crate) use shape::{fractions, hull, number as finite, pixels};
+pub(crate) use json::{Failed, Id, parse_line};
+pub(crate) use shape::{fractions, hull, pixels, shortened};
 pub use warning::Warning;
 
 use std::fmt;

@@ -70,14 +70,14 @@ pub(super) fn ellipse([cx, cy]: [f64; 2], [rx, ry]: [f64; 2], degrees: f64) -> [
 ///
 /// # Errors
 /// The reason, which names `field`.
-pub(crate) fn number(field: &str, text: &str) -> Result<f64, String> {
+pub(super) fn number(field: &str, text: &str) -> Result<f64, String> {
     let value: Option<f64> = text.trim().parse().ok();
     let finite = value.filter(|v| v.is_finite());
     finite.ok_or_else(|| format!("field `{field}`: `{}` is not a finite number", shortened(text)))
 }
 
 /// As much of a text as belongs into a message.
-pub(super) fn shortened(text: &str) -> String {
+pub(crate) fn shortened(text: &str) -> String {
     const MOST: usize = 60;
     match text.char_indices().nth(MOST) {
         Some((end, _)) => format!("{}...", &text[..end]),

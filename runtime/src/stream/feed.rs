@@ -4,7 +4,7 @@ use std::io::{self, BufRead};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::dialect::{Dialect, Read, Reader};
+use super::dialect::{Dialect, Error, Read, Reader};
 use super::{Detections, Hub, Picture, Source, Video};
 use crate::dataset::{BYTE_ORDER_MARK, Line, Lines};
 
@@ -12,6 +12,8 @@ use crate::dataset::{BYTE_ORDER_MARK, Line, Lines};
 pub struct Feed<'h> {
     hub: &'h Hub,
     reader: Reader,
+    /// The line that is read, from 1.
+    number: u64,
     /// What paths of pictures are relative to.
     images: Option<PathBuf>,
     /// Where pictures are that the lines do not bring.
@@ -21,7 +23,7 @@ pub struct Feed<'h> {
 impl<'h> Feed<'h> {
     /// A feed of lines in a dialect, or in the one that the first line is in.
     pub fn new(hub: &'h Hub, dialect: Option<Dialect>, images: Option<PathBuf>) -> Feed<'h> {
-        Feed { hub, reader: Reader::new(dialect), images, video: None }
+        Feed { hub, reader: Reader::new(dialect), number: 0, images, video: None }
     }
 
     /// Takes pictures that the lines do not bring from a video.
@@ -42,21 +44,39 @@ impl<'h> Feed<'h> {
             let Some(kind) = lines.read(&mut line)? else {
                 break;
             };
+            self.number = lines.number();
             wanted = match kind {
-                Line::Whole => self.line(lines.number(), &line),
-                Line::TooLong => self.refuse(lines.number(), "the line is too long"),
+                Line::Whole => self.line(&line),
+                Line::TooLong => {
+                    self.hub.line();
+                    self.refuse(&Error::TooLong)
+                }
             };
         }
-        if wanted {
-            let rest = self.reader.finish();
-            self.accept(lines.number(), rest);
-        }
-        self.hub.end();
+        self.finish();
         Ok(())
     }
 
+    /// Takes a message of a line or several, as if they came after those of the message before; false when no more are wanted.
+    #[cfg(feature = "mqtt")]
+    pub(super) fn message(&mut self, text: &[u8]) -> bool {
+        let mut wanted = true;
+        for line in text.strip_suffix(b"\n").unwrap_or(text).split(|b| *b == b'\n') {
+            self.number += 1;
+            wanted = self.line(line);
+        }
+        wanted
+    }
+
+    /// Nothing comes any more.
+    pub(super) fn finish(&mut self) {
+        let rest = self.reader.finish();
+        self.accept(rest);
+        self.hub.end();
+    }
+
     /// Takes a line; false when no more are wanted.
-    fn line(&mut self, number: u64, line: &[u8]) -> bool {
+    fn line(&mut self, line: &[u8]) -> bool {
         self.hub.line();
         let line = line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line);
         let known = self.reader.dialect();
@@ -65,25 +85,24 @@ impl<'h> Feed<'h> {
             tracing::info!("the input is taken for `{dialect}`");
         }
         match read {
-            Ok(read) => self.accept(number, read),
-            Err(e) => {
-                self.hub.refuse(number, true, e.to_string());
-                !self.hub.is_stopped()
-            }
+            Ok(read) => self.accept(read),
+            Err(e) => self.refuse(&e),
         }
     }
 
-    fn refuse(&mut self, number: u64, why: &str) -> bool {
-        self.hub.line();
-        self.hub.refuse(number, true, why.into());
+    /// Says that a line, or a detection of it, cannot be used; false when no more are wanted.
+    fn refuse(&self, why: &Error) -> bool {
+        self.hub.refuse(self.number, why.is_of_whole_line(), why.to_string());
         !self.hub.is_stopped()
     }
 
-    fn accept(&mut self, number: u64, read: Read) -> bool {
-        for refused in read.refused {
-            self.hub.refuse(number, false, refused.to_string());
+    fn accept(&mut self, read: Read) -> bool {
+        for refused in &read.refused {
+            self.refuse(refused);
         }
-        read.messages.into_iter().all(|m| self.hub.accept(m, |d| self.source(d)))
+        // All of them, wanted or not: the hub settles each detection.
+        let accept = |m| self.hub.accept(m, |d| self.source(d));
+        read.messages.into_iter().fold(true, |_, message| accept(message))
     }
 
     /// Where the picture of a frame is; takes its bytes out of the message.

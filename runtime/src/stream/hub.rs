@@ -7,6 +7,7 @@ use std::io;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::link::LinkCounters;
 use super::schedule::{Asked, Failure, Frame, Job, Policy, Scheduler, Settled};
 use super::source::Source;
 use super::{Command, Detection, Detections, Message, Record, Stats};
@@ -36,6 +37,10 @@ struct State {
     stats: Stats,
     /// When the worker last showed that it lives.
     alive: Instant,
+    /// Readers with a frame that waits for room.
+    held_up: usize,
+    /// What a connection to a broker counts.
+    link: Option<Arc<LinkCounters>>,
 }
 
 /// What is still to come.
@@ -47,6 +52,8 @@ enum Phase {
     Draining,
     /// Nothing.
     Stopped,
+    /// The last line has been said.
+    Finished,
 }
 
 impl Hub {
@@ -60,8 +67,17 @@ impl Hub {
             phase: Phase::Open,
             stats: Stats::default(),
             alive: began,
+            held_up: 0,
+            link: None,
         };
         Hub { state: Mutex::new(state), changed: Condvar::new(), began, patient }
+    }
+
+    /// Lets the counters tell of a connection to a broker too.
+    #[must_use]
+    pub fn with_link(self, link: Arc<LinkCounters>) -> Hub {
+        self.lock().link = Some(link);
+        self
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -107,19 +123,19 @@ impl Hub {
     }
 
     /// Takes what came in; `find` looks for a frame's picture. False when no more is wanted.
+    ///
+    /// Detections that come when nothing more is wanted are settled all the same.
     pub fn accept(&self, message: Message, find: impl FnOnce(&mut Detections) -> Source) -> bool {
         let mut state = self.lock();
         match message {
+            _ if state.phase == Phase::Finished => {}
             Message::Detections(mut detections) => {
                 let source = find(&mut detections);
-                let camera = &detections.frame.camera;
-                while self.patient && state.is_open() && state.scheduler.is_full(camera) {
-                    state = self.wait(state, HEARTBEAT);
-                }
-                if !state.is_open() {
-                    return false;
-                }
-                let settled = state.scheduler.arrive(detections, source, self.now());
+                state = self.wait_for_room(state, &detections.frame.camera);
+                let settled = match state.is_open() {
+                    true => state.scheduler.arrive(detections, source, self.now()),
+                    false => state.scheduler.turn_away(detections, self.now()),
+                };
                 state.settle(&settled);
             }
             Message::Command(Command::Stats) => {
@@ -134,6 +150,19 @@ impl Hub {
         drop(state);
         self.changed.notify_all();
         open
+    }
+
+    fn wait_for_room<'a>(
+        &self,
+        mut state: MutexGuard<'a, State>,
+        camera: &str,
+    ) -> MutexGuard<'a, State> {
+        state.held_up += 1;
+        while self.patient && state.is_open() && state.scheduler.is_full(camera) {
+            state = self.wait(state, HEARTBEAT);
+        }
+        state.held_up -= 1;
+        state
     }
 
     fn wait<'a>(&self, state: MutexGuard<'a, State>, most: Duration) -> MutexGuard<'a, State> {
@@ -160,7 +189,7 @@ impl Hub {
         let mut state = self.lock();
         loop {
             state.alive = Instant::now();
-            if state.phase == Phase::Stopped {
+            if state.phase >= Phase::Stopped {
                 return None;
             }
             let (settled, job) = state.scheduler.next(self.now());
@@ -225,7 +254,21 @@ impl Hub {
 
     /// Whether nothing more will be begun.
     pub fn is_stopped(&self) -> bool {
-        self.lock().phase == Phase::Stopped
+        self.lock().phase >= Phase::Stopped
+    }
+
+    /// Says the counters, and nothing after them. To be called when the worker has ended.
+    pub fn finish(&self) {
+        let mut state = self.lock();
+        state.phase = state.phase.max(Phase::Stopped);
+        self.changed.notify_all();
+        // What readers hold in their hands is settled before.
+        while state.held_up > 0 {
+            state = self.wait(state, HEARTBEAT);
+        }
+        let stats = state.stats(self.now());
+        state.say(&Record::Stats(stats));
+        state.phase = Phase::Finished;
     }
 
     /// What kept lines from being written, at the end.
@@ -240,12 +283,12 @@ impl State {
     }
 
     fn say(&mut self, record: &Record) {
-        if self.broken.is_some() {
+        if self.broken.is_some() || self.phase == Phase::Finished {
             return;
         }
         if let Err(e) = (self.sink)(record) {
             self.broken = Some(e);
-            self.phase = Phase::Stopped;
+            self.phase = self.phase.max(Phase::Stopped);
         }
     }
 
@@ -256,13 +299,14 @@ impl State {
     }
 
     fn stop(&mut self, now: Duration) {
-        self.phase = Phase::Stopped;
+        self.phase = self.phase.max(Phase::Stopped);
         let settled = self.scheduler.stop(now);
         self.settle(&settled);
     }
 
     fn stats(&self, now: Duration) -> Stats {
         let uptime = (now.as_secs_f64() * 1e3).round() / 1e3;
-        Stats { uptime, counters: self.scheduler.counters(), ..self.stats }
+        let link = self.link.as_ref().map(|l| l.stats());
+        Stats { uptime, counters: self.scheduler.counters(), link, ..self.stats }
     }
 }

@@ -14,8 +14,11 @@ mod describer;
 mod dialect;
 mod feed;
 mod hub;
+mod link;
 mod matching;
 mod message;
+#[cfg(feature = "mqtt")]
+pub mod mqtt;
 mod record;
 mod schedule;
 mod source;
@@ -26,9 +29,10 @@ mod watchdog;
 mod worker;
 
 pub use describer::Describer;
-pub use dialect::{Dialect, Error as DialectError, Read, Reader};
+pub use dialect::{Dialect, Error as DialectError, Fault, Read, Reader};
 pub use feed::Feed;
 pub use hub::{Hub, Sink};
+pub use link::{LinkCounters, LinkStats};
 pub use matching::{Found, FrameStore, MAX_FRAMES};
 pub use message::{
     Command, Detection, Detections, FrameRef, MAX_DETECTIONS, Message, Picture, Settings,

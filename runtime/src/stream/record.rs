@@ -6,6 +6,7 @@ use half::f16;
 use serde::Serialize;
 
 use super::Detection;
+use super::link::LinkStats;
 use super::schedule::{Counters, Fate, Frame, Reason, Said, Settled, Why};
 use crate::dataset::RegionBox;
 use crate::{Answer, FinishReason, StageTimings};
@@ -138,6 +139,9 @@ pub struct Stats {
     /// Frames and detections.
     #[serde(flatten)]
     pub counters: Counters,
+    /// The connection to a broker, if there is one.
+    #[serde(flatten)]
+    pub link: Option<LinkStats>,
 }
 
 impl Region {

@@ -270,6 +270,50 @@ fn a_reader_that_leaves_ends_the_stream() {
     assert!(fake.n_looks <= 1);
 }
 
+/// A frame that waits for room when the stream is stopped is settled as those that wait for the model are.
+#[test]
+fn a_stop_settles_what_readers_hold() {
+    let (hub, received) = hub(Policy::default(), true);
+    let a = r#"{"box":[1,1,4,4],"track":"a"},{"box":[4,4,7,7],"track":"b"}"#;
+    let text = line(0, "", a) + &line(1, "", a) + &line(2, "", a);
+    std::thread::scope(|scope| {
+        let feed = || Feed::new(&hub, Some(Dialect::Own), None).run(text.as_bytes()).unwrap();
+        scope.spawn(feed);
+        // The first frame waits for the model, which never comes, and the second for room.
+        while hub.stats().lines < 2 {
+            std::thread::yield_now();
+        }
+        std::thread::sleep(Duration::from_millis(50));
+        hub.stop();
+        hub.finish();
+    });
+    // Nobody listens any more.
+    hub.stop();
+    drop(hub);
+    let lines: Vec<_> = received.iter().collect();
+    let stats = lines.last().unwrap();
+    assert_eq!((&stats["event"], &stats["lines"]), (&"stats".into(), &2.into()));
+    assert_eq!((&stats["detections"], &stats["waiting"]), (&4.into(), &0.into()), "{stats}");
+    let drops = of(&lines, "drop");
+    assert!(drops.len() == 4 && drops.iter().all(|d| d["reason"] == "stopped"), "{lines:?}");
+}
+
+/// A line may hold several frames, and the last may wait for another line.
+#[test]
+fn a_stop_settles_what_lines_hold() {
+    let (hub, received) = hub(Policy::default(), false);
+    hub.stop();
+    let text = r#"[{"image_id":1,"bbox":[1,2,3,4]},{"image_id":2,"bbox":[1,2,3,4]}]"#;
+    Feed::new(&hub, None, None).run(text.as_bytes()).unwrap();
+    Feed::new(&hub, None, None).run(&b"1,1,1,1,5,5"[..]).unwrap();
+    hub.finish();
+    drop(hub);
+    let lines: Vec<_> = received.iter().collect();
+    let stats = lines.last().unwrap();
+    assert_eq!((&stats["detections"], &stats["waiting"]), (&3.into(), &0.into()), "{stats}");
+    assert_eq!(of(&lines, "drop").len(), 3);
+}
+
 /// Frames come ten times as fast as they can be described.
 #[test]
 fn overload_is_dropped_and_counted() {

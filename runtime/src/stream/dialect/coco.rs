@@ -6,54 +6,64 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::Parsed;
-use super::parts::{Group, Named, number, typed};
-use crate::dataset::{Id, parse_line, pixels};
+use super::error::Fault;
+use super::parts::{Group, Named, boxed, number, score, typed};
+use super::{Parsed, Refused};
+use crate::dataset::{Id, parse_line};
 use crate::preprocess::BoxFormat;
 use crate::stream::{Detection, Detections, FrameRef, MAX_DETECTIONS, Picture};
 
+/// Which frame a detection is in.
+#[derive(Deserialize)]
+struct About {
+    image_id: Id,
+    file_name: Option<String>,
+}
+
 #[derive(Deserialize)]
 struct Item {
-    image_id: Id,
     bbox: [f64; 4],
     score: Option<f64>,
     category_name: Option<String>,
     track_id: Option<Id>,
-    file_name: Option<String>,
 }
 
-pub(super) fn parse(line: &[u8], group: &mut Group) -> Result<Parsed, String> {
+pub(super) fn parse(line: &[u8], group: &mut Group) -> Result<Parsed, Fault> {
     let mut parsed = Parsed::default();
     match parse_line(line)? {
         Value::Array(items) => {
             let n = items.len();
             for (i, value) in items.into_iter().enumerate() {
-                match item(value, group) {
-                    Ok(frame) => parsed.frames.extend(frame),
-                    Err(reason) => parsed.refused.push(format!("detection {i}: {reason}")),
-                }
+                let added = item(value, group, &mut parsed.frames);
+                parsed.refused.extend(added.err().map(|fault| Refused::Detection(i, fault)));
                 if parsed.refused.len() >= MAX_DETECTIONS {
                     // Reasons are bounded; frames that are complete stay.
-                    let rest = n - i - 1;
-                    parsed.refused.push(format!("too many mistakes: {rest} more are not read"));
+                    parsed.refused.push(Refused::NotRead(n - i - 1));
                     break;
                 }
             }
             parsed.frames.extend(group.take());
         }
-        value => parsed.frames.extend(item(value, group)?),
+        value => {
+            let added = item(value, group, &mut parsed.frames);
+            parsed.refused.extend(added.err().map(Refused::Line));
+        }
     }
     Ok(parsed)
 }
 
-/// Adds a detection to its frame; gives the frame before it, if that is complete.
-fn item(value: Value, group: &mut Group) -> Result<Option<Detections>, String> {
-    let item: Item = typed(value)?;
-    let shape = pixels(item.bbox, BoxFormat::Xywh).map_err(|e| format!("field `bbox`: {e}"))?;
-    let (label, score) = (item.category_name, item.score);
+/// Adds a detection to its frame. The frame before it is complete with the first of another, even if that cannot be used.
+fn item(value: Value, group: &mut Group, complete: &mut Vec<Detections>) -> Result<(), Fault> {
+    let about: About = typed(&value)?;
+    let picture = about.file_name.map(|name| Picture::Path(name.into()));
+    let frame = || FrameRef { seq: number(&about.image_id), picture, ..FrameRef::default() };
+    complete.extend(group.turn_to(about.image_id.to_string(), frame));
+    group.add(detection(typed(value)?)?)
+}
+
+fn detection(item: Item) -> Result<Detection, Fault> {
+    let shape = boxed("bbox", item.bbox, BoxFormat::Xywh)?;
+    let (label, score) = (item.category_name, score("score", item.score)?);
     let track = item.track_id.map(|id| id.to_string());
-    let detection: Detection = Named { label, score, track, ..Named::default() }.at(shape)?;
-    let picture = item.file_name.map(|name| Picture::Path(name.into()));
-    let frame = || FrameRef { seq: number(&item.image_id), picture, ..FrameRef::default() };
-    group.add(item.image_id.to_string(), frame, detection)
+    Named { label, score, track, ..Named::default() }.at(shape)
 }

@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use super::error::Fault;
 use super::parts::{MAX_NAME, MAX_QUESTION, check};
 use crate::dataset::parse_line;
 use crate::stream::{Command, Settings};
@@ -32,7 +33,7 @@ struct Set {
 }
 
 /// The command of a line, if it is one.
-pub(super) fn parse(line: &[u8]) -> Option<Result<Command, String>> {
+pub(super) fn parse(line: &[u8]) -> Option<Result<Command, Fault>> {
     // Cheap, and right in any line of JSON that has the key.
     let named = line.starts_with(b"{") && line.windows(5).any(|w| w == b"\"cmd\"");
     if !named {
@@ -48,7 +49,7 @@ pub(super) fn parse(line: &[u8]) -> Option<Result<Command, String>> {
     }
 }
 
-fn command(line: &[u8]) -> Result<Command, String> {
+fn command(line: &[u8]) -> Result<Command, Fault> {
     Ok(match parse_line(line)? {
         Line::Stats {} => Command::Stats,
         Line::Forget {} => Command::Forget,
@@ -57,7 +58,7 @@ fn command(line: &[u8]) -> Result<Command, String> {
     })
 }
 
-fn settings(set: Set) -> Result<Settings, String> {
+fn settings(set: Set) -> Result<Settings, Fault> {
     let Set { question, min_score, labels, max_regions, .. } = set;
     let limits = [
         ("tokens_per_second", set.tokens_per_second),
@@ -66,20 +67,20 @@ fn settings(set: Set) -> Result<Settings, String> {
     ];
     for (field, value) in limits {
         if value.is_some_and(|v| !(0.0..=MOST).contains(&v)) {
-            return Err(format!("field `{field}`: give a number from 0 (no limit) to {MOST:e}"));
+            let reason = format!("give a number from 0 (no limit) to {MOST:e}");
+            return Err(Fault::field(field)(reason));
         }
     }
     if max_regions == Some(0) {
-        return Err("field `max_regions`: give at least 1".into());
+        return Err(Fault::field("max_regions")("give at least 1"));
     }
     if let Some(question) = &question {
         check("question", Some(question), MAX_QUESTION)?;
         match crate::prompt::n_regions(question) {
             1 => {}
             n => {
-                return Err(format!(
-                    "field `question`: it names {n} regions; name one, as in `What is <region1>?`"
-                ));
+                let reason = format!("it names {n} regions; name one, as in `What is <region1>?`");
+                return Err(Fault::field("question")(reason));
             }
         }
     }

@@ -6,9 +6,11 @@
 use serde::Deserialize;
 
 use super::Parsed;
-use super::parts::{Named, camera, each, number, xyxy};
+use super::error::Fault;
+use super::parts::{Named, boxed, camera, each, finite, number};
 use super::time::seconds;
-use crate::dataset::{Id, finite, parse_line};
+use crate::dataset::{Id, parse_line};
+use crate::preprocess::BoxFormat;
 use crate::stream::{Detection, Detections, FrameRef};
 
 /// What the id of an object is that no tracker has seen: all bits set.
@@ -24,10 +26,10 @@ struct Line {
     objects: Vec<String>,
 }
 
-pub(super) fn parse(line: &[u8]) -> Result<Parsed, String> {
+pub(super) fn parse(line: &[u8]) -> Result<Parsed, Fault> {
     let line: Line = parse_line(line)?;
     let time = line.timestamp.as_deref().map(seconds).transpose();
-    let time = time.map_err(|e| format!("field `@timestamp`: {e}"))?;
+    let time = time.map_err(Fault::field("@timestamp"))?;
     let (items, refused) = each(line.objects, |text| item(&text))?;
     let camera = camera(line.sensor.map(|s| s.to_string()))?;
     let seq = line.id.as_ref().and_then(number);
@@ -35,15 +37,15 @@ pub(super) fn parse(line: &[u8]) -> Result<Parsed, String> {
     Ok(Parsed { refused, ..Parsed::frame(Detections { frame, items }) })
 }
 
-fn item(text: &str) -> Result<Detection, String> {
+fn item(text: &str) -> Result<Detection, Fault> {
     let (object, attributes) = match text.split_once('#') {
         Some((object, attributes)) => (object, attributes),
         None => (text, ""),
     };
     let parts: Vec<&str> = object.split('|').map(str::trim).collect();
     let [id, left, top, right, bottom, label, ..] = parts[..] else {
-        let n = parts.len();
-        return Err(format!("{n} parts; trackingId|left|top|right|bottom|class are needed"));
+        let needed = "trackingId|left|top|right|bottom|class";
+        return Err(Fault::Parts { n: parts.len(), parts: "parts", needed });
     };
     let edges = [("left", left), ("top", top), ("right", right), ("bottom", bottom)];
     let mut values = [0.0; 4];
@@ -54,5 +56,6 @@ fn item(text: &str) -> Result<Detection, String> {
     let score = last.and_then(|part| part.parse().ok()).filter(|s| (0.0..=1.0).contains(s));
     let filled = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     let track = filled(id).filter(|id| id != UNTRACKED && id != "-1");
-    Named { label: filled(label), score, track, ..Named::default() }.at(xyxy(values)?)
+    let shape = boxed("objects", values, BoxFormat::Xyxy)?;
+    Named { label: filled(label), score, track, ..Named::default() }.at(shape)
 }

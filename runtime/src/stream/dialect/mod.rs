@@ -3,6 +3,7 @@
 mod coco;
 mod command;
 mod deepstream;
+mod error;
 mod frigate;
 mod mot;
 mod own;
@@ -18,6 +19,8 @@ use std::str::FromStr;
 use serde_json::Value;
 
 use super::{Detections, Message};
+use crate::dataset::parse_line;
+pub use error::{Error, Fault};
 
 /// How a detector writes what it sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,47 +68,48 @@ impl FromStr for Dialect {
 
     fn from_str(text: &str) -> Result<Self, Error> {
         let found = Self::ALL.into_iter().find(|d| d.name() == text);
-        found.ok_or_else(|| {
-            let names = Self::ALL.map(Dialect::name).join(", ");
-            Error { dialect: None, reason: format!("choose one of {names}") }
-        })
+        found.ok_or_else(|| Error::UnknownDialect { name: text.into() })
     }
 }
-
-/// A line, or a detection of it, that cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Error {
-    /// The dialect it was read as, if that is known.
-    pub dialect: Option<Dialect>,
-    /// What is wrong, with the field that is meant.
-    pub reason: String,
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.dialect {
-            Some(dialect) => write!(f, "as `{dialect}`: {}", self.reason),
-            None => f.write_str(&self.reason),
-        }
-    }
-}
-
-impl std::error::Error for Error {}
 
 /// What a line gave.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Read {
     /// What is complete with it.
     pub messages: Vec<Message>,
-    /// Detections that cannot be used; the others of their frame can.
+    /// Detections that cannot be used; the others of their frame can. Where a detection is a line, the line.
     pub refused: Vec<Error>,
 }
 
-/// What a dialect makes of a line: frames, and reasons against single detections.
+/// What a dialect makes of a line: frames, and what cannot be used.
 #[derive(Default)]
 struct Parsed {
     frames: Vec<Detections>,
-    refused: Vec<String>,
+    refused: Vec<Refused>,
+}
+
+/// What cannot be used of a line.
+enum Refused {
+    /// All of it, but it says that the frame before is complete.
+    Line(Fault),
+    /// A detection, by its place.
+    Detection(usize, Fault),
+    /// So many that the rest was not read.
+    NotRead(usize),
+}
+
+impl Refused {
+    fn read_as(self, dialect: Dialect) -> Error {
+        match self {
+            Refused::Line(fault) => Error::Line { dialect, fault },
+            Refused::Detection(index, fault) => Error::Detection { dialect, index, fault },
+            Refused::NotRead(n) => Error::NotRead { dialect, n },
+        }
+    }
+
+    fn is_line(&self) -> bool {
+        matches!(self, Refused::Line(_))
+    }
 }
 
 impl Parsed {
@@ -143,7 +147,7 @@ impl Reader {
             return Ok(Read::default());
         }
         if let Some(command) = command::parse(line) {
-            let command = command.map_err(|reason| Error { dialect: None, reason })?;
+            let command = command.map_err(|fault| Error::Command { fault })?;
             // What came before it is meant to be seen before it.
             let mut read = self.finish();
             read.messages.push(Message::Command(command));
@@ -156,12 +160,15 @@ impl Reader {
                 None => return Ok(Read::default()),
             },
         };
-        let fail = |reason| Error { dialect: Some(dialect), reason };
-        let parsed = self.parse(dialect, line).map_err(fail)?;
-        self.dialect = Some(dialect);
+        let parsed = self.parse(dialect, line).map_err(|fault| Error::Line { dialect, fault })?;
+        match self.dialect {
+            // What cannot be used says nothing for certain.
+            None if parsed.refused.iter().any(Refused::is_line) => drop(self.group.take()),
+            _ => self.dialect = Some(dialect),
+        }
         Ok(Read {
             messages: parsed.frames.into_iter().map(Message::Detections).collect(),
-            refused: parsed.refused.into_iter().map(fail).collect(),
+            refused: parsed.refused.into_iter().map(|r| r.read_as(dialect)).collect(),
         })
     }
 
@@ -171,7 +178,7 @@ impl Reader {
         Read { messages, refused: Vec::new() }
     }
 
-    fn parse(&mut self, dialect: Dialect, line: &[u8]) -> Result<Parsed, String> {
+    fn parse(&mut self, dialect: Dialect, line: &[u8]) -> Result<Parsed, Fault> {
         match dialect {
             Dialect::Own => own::parse(line),
             Dialect::Ultralytics => ultralytics::parse(line),
@@ -185,15 +192,14 @@ impl Reader {
 
 /// The dialect of a line, by what no other has; none of an empty list: nothing was seen, by whatever detector.
 fn recognise(line: &[u8]) -> Result<Option<Dialect>, Error> {
-    let unknown = |reason: &str| Error {
-        dialect: None,
-        reason: format!("{reason}; name the dialect of the input if this line is right"),
-    };
+    let unknown = |reason: String| Error::Unrecognised { reason };
     if line[0].is_ascii_digit() {
         return Ok(Some(Dialect::Mot));
     }
-    let value: Value = serde_json::from_slice(line)
-        .map_err(|e| unknown(&format!("neither JSON nor comma-separated numbers ({e})")))?;
+    let value: Value = parse_line(line).map_err(|failed| match Fault::from(failed) {
+        fault @ Fault::OutOfRange { .. } => Error::Unreadable { fault },
+        fault => unknown(format!("neither JSON nor comma-separated numbers ({fault})")),
+    })?;
     let object = match &value {
         Value::Array(items) => match items.first() {
             None => return Ok(None),
@@ -215,7 +221,7 @@ fn recognise(line: &[u8]) -> Result<Option<Dialect>, Error> {
     } else if has("detections") || has("v") {
         Dialect::Own
     } else {
-        return Err(unknown("JSON of no known dialect"));
+        return Err(unknown("JSON of no known dialect".into()));
     };
     Ok(Some(dialect))
 }

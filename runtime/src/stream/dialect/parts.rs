@@ -1,9 +1,10 @@
 //! What dialects have in common.
 
-use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde::{Deserialize, Deserializer};
 
-use crate::dataset::{Id, RegionBox, pixels};
+use super::Refused;
+use super::error::Fault;
+use crate::dataset::{Failed, Id, RegionBox, pixels, shortened};
 use crate::preprocess::BoxFormat;
 use crate::stream::{Detection, Detections, FrameRef, MAX_DETECTIONS};
 
@@ -24,7 +25,7 @@ pub(super) struct Named {
 
 impl Named {
     /// The detection, if nothing about it is too long.
-    pub(super) fn at(self, shape: RegionBox) -> Result<Detection, String> {
+    pub(super) fn at(self, shape: RegionBox) -> Result<Detection, Fault> {
         let Named { label, score, track, question, priority } = self;
         check("label", label.as_deref(), MAX_NAME)?;
         check("track", track.as_deref(), MAX_NAME)?;
@@ -33,47 +34,60 @@ impl Named {
     }
 }
 
-/// A box in pixels: left, top, right, bottom.
-pub(super) fn xyxy(edges: [f64; 4]) -> Result<RegionBox, String> {
-    pixels(edges, BoxFormat::Xyxy)
+/// A box in pixels, of edges or in another format.
+pub(super) fn boxed(field: &str, values: [f64; 4], format: BoxFormat) -> Result<RegionBox, Fault> {
+    pixels(values, format).map_err(Fault::field(field))
+}
+
+/// How sure a detector is, where it says so from 0 to 1.
+pub(super) fn score(field: &'static str, value: Option<f64>) -> Result<Option<f64>, Fault> {
+    match value {
+        Some(v) if !(0.0..=1.0).contains(&v) => Err(Fault::Score { field, value: v.to_string() }),
+        value => Ok(value),
+    }
 }
 
 /// Refuses a text of more than `most` characters.
-pub(super) fn check(field: &str, text: Option<&str>, most: usize) -> Result<(), String> {
+pub(super) fn check(field: &'static str, text: Option<&str>, most: usize) -> Result<(), Fault> {
     match text.map_or(0, |text| text.chars().count()) {
-        n if n > most => Err(format!("field `{field}`: {n} characters are more than {most}")),
+        n if n > most => Err(Fault::TooLong { field, n, most }),
         _ => Ok(()),
     }
 }
 
 /// A camera's name.
-pub(super) fn camera(name: Option<String>) -> Result<String, String> {
+pub(super) fn camera(name: Option<String>) -> Result<String, Fault> {
     check("camera", name.as_deref(), MAX_NAME)?;
     Ok(name.unwrap_or_default())
 }
 
-/// A value of a line that was parsed already; errors name the field.
-pub(super) fn typed<T: DeserializeOwned>(value: Value) -> Result<T, String> {
-    serde_path_to_error::deserialize(value).map_err(|e| match e.path().to_string() {
-        path if path == "." => e.inner().to_string(),
-        path => format!("field `{path}`: {}", e.inner()),
-    })
+/// A value of a line that was parsed already.
+pub(super) fn typed<'de, T: Deserialize<'de>>(
+    value: impl Deserializer<'de, Error = serde_json::Error>,
+) -> Result<T, Fault> {
+    serde_path_to_error::deserialize(value).map_err(|e| Failed::from(e).into())
 }
 
-/// Detections one by one: a reason for each that cannot be used, with its index.
+/// A finite number that is written as text.
+pub(super) fn finite(field: &str, text: &str) -> Result<f64, Fault> {
+    let value: Option<f64> = text.trim().parse().ok();
+    let reason = || format!("`{}` is not a finite number", shortened(text));
+    value.filter(|v| v.is_finite()).ok_or_else(|| Fault::field(field)(reason()))
+}
+
+/// Detections one by one, and what is wrong with those that cannot be used.
 pub(super) fn each<T>(
     items: Vec<T>,
-    read: impl Fn(T) -> Result<Detection, String>,
-) -> Result<(Vec<Detection>, Vec<String>), String> {
+    read: impl Fn(T) -> Result<Detection, Fault>,
+) -> Result<(Vec<Detection>, Vec<Refused>), Fault> {
     if items.len() > MAX_DETECTIONS {
-        let n = items.len();
-        return Err(format!("{n} detections in a frame are more than {MAX_DETECTIONS}"));
+        return Err(Fault::TooMany { n: items.len(), most: MAX_DETECTIONS });
     }
     let (mut usable, mut refused) = (Vec::new(), Vec::new());
     for (i, item) in items.into_iter().enumerate() {
         match read(item) {
             Ok(detection) => usable.push(detection),
-            Err(reason) => refused.push(format!("detection {i}: {reason}")),
+            Err(fault) => refused.push(Refused::Detection(i, fault)),
         }
     }
     Ok((usable, refused))
@@ -91,27 +105,34 @@ pub(super) struct Group {
 }
 
 impl Group {
-    /// Adds to the frame of that name. Gives the frame before, if this is another one.
-    ///
-    /// # Errors
-    /// If there are too many in the frame.
-    pub(super) fn add(
+    /// Goes on with the frame of that name. Gives the frame before, if this is another one.
+    pub(super) fn turn_to(
         &mut self,
         name: String,
         frame: impl FnOnce() -> FrameRef,
-        item: Detection,
-    ) -> Result<Option<Detections>, String> {
-        let done = match &self.open {
-            Some((open, _)) if *open == name => None,
-            _ => self.take(),
-        };
-        let begin = || (name, Detections { frame: frame(), items: Vec::new() });
-        let (_, open) = self.open.get_or_insert_with(begin);
-        if open.items.len() == MAX_DETECTIONS {
-            return Err(format!("a frame has more than {MAX_DETECTIONS} detections"));
+    ) -> Option<Detections> {
+        if self.open.as_ref().is_some_and(|(open, _)| *open == name) {
+            return None;
         }
-        open.items.push(item);
-        Ok(done)
+        let next = (name, Detections { frame: frame(), items: Vec::new() });
+        self.open.replace(next).map(|(_, done)| done)
+    }
+
+    /// Adds to the frame that is open.
+    ///
+    /// # Errors
+    /// If there are too many in it.
+    pub(super) fn add(&mut self, item: Detection) -> Result<(), Fault> {
+        match &mut self.open {
+            Some((_, open)) if open.items.len() == MAX_DETECTIONS => {
+                Err(Fault::TooMany { n: MAX_DETECTIONS + 1, most: MAX_DETECTIONS })
+            }
+            Some((_, open)) => {
+                open.items.push(item);
+                Ok(())
+            }
+            None => Ok(()),
+        }
     }
 
     /// The frame that is open.

@@ -249,6 +249,25 @@ fn what_is_wrong_is_named() {
         ("hello", "neither JSON"),
         ("{\"a\":1}", "no known dialect"),
         (&deep, "recursion limit"),
+        (r#"{"v":1,"time":1e999,"detections":[]}"#, "field `time`: the number is out of range"),
+        (
+            r#"{"v":1,"detections":[{"box":[1,2,3,4]},{"box":[1,2,3,4],"score":1e999}]}"#,
+            "field `detections[1].score`: the number is out of range",
+        ),
+        (r#"[{"name":"x","confidence":-1e999}]"#, "confidence`: the number is out of range"),
+        (r#"{"cmd":"set","refresh":1e999}"#, "field `refresh`: the number is out of range"),
+        (r#"{"v":1,"detections":[{"box":[1,2,3,4],"score":1.5}]}"#, "field `score`: 1.5"),
+        (r#"{"v":1,"detections":[{"box":[1,2,3,4],"score":-0.1}]}"#, "give a number from 0 to 1"),
+        (
+            r#"[{"name":"x","confidence":91,"box":{"x1":1,"y1":2,"x2":3,"y2":4}}]"#,
+            "field `confidence`: 91",
+        ),
+        (
+            r#"{"type":"new","after":{"id":"1","score":2,"box":[1,2,3,4]}}"#,
+            "field `after.score`: 2",
+        ),
+        (r#"{"image_id":1,"bbox":[1,2,3,4],"score":-1}"#, "field `score`: -1"),
+        ("1,2,3,4,5,6,nan", "field `confidence`"),
         (r#"{"cmd":"jump"}"#, "jump"),
         (r#"{"cmd":"stop","now":true}"#, "now"),
         (r#"{"v":1,"seq":3}"#, "`detections`"),
@@ -262,6 +281,95 @@ fn what_is_wrong_is_named() {
         let seen = |m: &Message| matches!(m, Message::Detections(d) if !d.items.is_empty());
         assert!(!messages.iter().any(seen), "{text}: {messages:?}");
     }
+}
+
+/// What cannot be used says so as a type too, and what would help.
+#[test]
+fn errors_are_typed_and_say_what_would_help() {
+    let refused = |text: &str| {
+        let mut reader = Reader::new(None);
+        match reader.push(text.as_bytes()) {
+            Ok(read) => read.refused[0].clone(),
+            Err(e) => e,
+        }
+    };
+    let line = |dialect, fault| Error::Line { dialect, fault };
+    let both = refused(r#"{"v":1,"image":"a","jpeg":"b","detections":[]}"#);
+    assert_eq!(both, line(Dialect::Own, Fault::Both("image", "jpeg")));
+    assert!(both.to_string().ends_with("leave one of them out"), "{both}");
+    let score = refused(r#"{"v":1,"detections":[{"box":[1,2,3,4],"score":7}]}"#);
+    let fault = Fault::Score { field: "score", value: "7".into() };
+    assert_eq!(score, Error::Detection { dialect: Dialect::Own, index: 0, fault });
+    assert!(!score.is_of_whole_line() && both.is_of_whole_line());
+    let huge = refused(r#"{"v":1,"time":1e999,"detections":[]}"#);
+    assert_eq!(huge, Error::Unreadable { fault: Fault::OutOfRange { field: "time".into() } });
+    let command = refused(r#"{"cmd":"set","max_regions":0}"#);
+    assert!(matches!(&command, Error::Command { .. }), "{command:?}");
+    assert!(command.to_string().contains("give at least 1"), "{command}");
+    let unknown = "yolo".parse::<Dialect>();
+    assert_eq!(unknown, Err(Error::UnknownDialect { name: "yolo".into() }));
+}
+
+/// Where a frame is made of several lines, the first of another ends it, whatever is wrong with that line.
+#[test]
+fn a_broken_line_of_the_next_frame_completes_the_one_before() {
+    let of = |seq, items| frame(FrameRef { seq: Some(seq), ..FrameRef::default() }, items);
+    for (good, broken, next) in [
+        ("1,1,1,1,5,5", "2,1,nan,1,5,5", "2,1,1,1,5,5"),
+        (
+            r#"{"image_id":0,"bbox":[0,0,5,5],"track_id":1}"#,
+            r#"{"image_id":1,"bbox":[0,0,-5,5]}"#,
+            r#"{"image_id":1,"bbox":[0,0,5,5],"track_id":1}"#,
+        ),
+    ] {
+        let mut reader = Reader::new(None);
+        assert_eq!(reader.push(good.as_bytes()).unwrap(), Read::default());
+        let item = Detection { track: some("1"), ..at(0.0, 0.0, 5.0, 5.0) };
+        let read = reader.push(broken.as_bytes()).unwrap();
+        assert_eq!(read.messages, [of(0, vec![item.clone()])], "{broken}");
+        assert!(read.refused.len() == 1 && read.refused[0].is_of_whole_line(), "{read:?}");
+        // The rest of its frame is as good as ever.
+        assert_eq!(reader.push(next.as_bytes()).unwrap(), Read::default());
+        assert_eq!(reader.finish().messages, [of(1, vec![item])]);
+    }
+    // A line that is broken from the beginning says nothing of the dialect, and opens nothing.
+    let (dialect, messages, errors) = lines("3, hello\n{\"v\":1,\"detections\":[]}");
+    assert_eq!((dialect, messages.len(), errors.len()), (Some(Dialect::Own), 1, 1));
+}
+
+/// Nothing is the same as nothing said, for the reader as for the schema.
+#[test]
+fn null_is_an_absent_field() {
+    let schema: Value =
+        serde_json::from_str(include_str!("../../../../docs/stream/input.schema.json")).unwrap();
+    let accepts = |line: &Value| {
+        let read = Reader::new(Some(Dialect::Own)).push(line.to_string().as_bytes());
+        read.is_ok_and(|r| r.refused.is_empty() && r.messages.len() == 1)
+    };
+    let detection: Value = serde_json::json!({ "box": [1, 2, 3, 4] });
+    for (kind, sample) in [
+        ("frame", serde_json::json!({ "detections": [detection] })),
+        ("detection", detection.clone()),
+        ("set", serde_json::json!({ "cmd": "set" })),
+    ] {
+        let properties = schema["$defs"][kind]["properties"].as_object().unwrap();
+        for (name, property) in properties {
+            let mut with_null = sample.clone();
+            with_null[name] = Value::Null;
+            let line = match kind {
+                "detection" => serde_json::json!({ "detections": [with_null] }),
+                _ => with_null,
+            };
+            let allowed = |key: &str, null: Value| {
+                property[key].as_array().is_some_and(|values| values.contains(&null))
+            };
+            let by_schema = allowed("type", "null".into()) || allowed("enum", Value::Null);
+            let optional = sample.get(name).is_none();
+            assert_eq!((accepts(&line), by_schema), (optional, optional), "{kind}: {name}");
+        }
+    }
+    // With null for one of them, the two do not exclude each other.
+    assert!(accepts(&serde_json::json!({ "image": null, "jpeg": "/9j/", "detections": [] })));
 }
 
 #[test]
@@ -283,7 +391,8 @@ fn too_many_broken_entries_leave_the_complete_frames() {
     let first = FrameRef { seq: Some(1), ..FrameRef::default() };
     assert_eq!(read.messages, [frame(first, vec![at(1.0, 2.0, 4.0, 6.0)])]);
     assert_eq!(read.refused.len(), MAX_DETECTIONS + 1);
-    assert!(read.refused.last().unwrap().reason.contains("6 more"), "{:?}", read.refused.last());
+    let last = read.refused.last().unwrap();
+    assert!(matches!(last, Error::NotRead { n: 6, .. }) && last.to_string().contains("6 more"));
 }
 
 #[test]
@@ -364,9 +473,9 @@ fn the_schema_names_the_fields() {
         let error = Reader::new(Some(Dialect::Own)).push(line.to_string().as_bytes()).unwrap_err();
         // The error lists what would have been allowed.
         for name in known.keys().filter(|name| cmd.is_none() || *name != "cmd") {
-            assert!(error.reason.contains(&format!("`{name}`")), "{name}: {error}");
+            assert!(error.to_string().contains(&format!("`{name}`")), "{name}: {error}");
         }
-        let n_listed = error.reason.matches('`').count() / 2;
+        let n_listed = error.to_string().matches('`').count() / 2;
         let n_others = if cmd.is_some() { 0 } else { 1 };
         assert!(n_listed >= known.len() - n_others, "{error}");
     }

@@ -1,6 +1,6 @@
 //! Times as ISO 8601 writes them.
 
-/// Seconds since 1970 of a time as `2021-08-05T02:43:20.119Z`, or with an offset as `+02:00`; none is UTC.
+/// Seconds since 1970 of a time as `2021-08-05T02:43:20.119Z`, or with an offset as `+02:00`, `+0200` or `+02`; none is UTC.
 ///
 /// # Errors
 /// The reason, in words.
@@ -10,18 +10,17 @@ pub(super) fn seconds(text: &str) -> Result<f64, String> {
 
 fn parse(text: &str) -> Option<f64> {
     let (date, time) = text.trim().split_once(['T', ' '])?;
-    let mut parts = date.split('-');
-    let (year, month, day) =
-        (digits(parts.next()?, 4)?, digits(parts.next()?, 2)?, digits(parts.next()?, 2)?);
+    let [year, month, day] = parts(date, '-')?;
+    let (year, month, day) = (digits(year, 4)?, digits(month, 2)?, digits(day, 2)?);
     let (clock, offset) = offset(time)?;
-    let mut parts = clock.split(':');
-    let (hour, minute) = (digits(parts.next()?, 2)?, digits(parts.next()?, 2)?);
-    let second = parts.next()?;
+    let [hour, minute, second] = parts(clock, ':')?;
+    let (hour, minute) = (digits(hour, 2)?, digits(minute, 2)?);
     let whole = second.split('.').next()?;
     let valid = (1..=12).contains(&month)
-        && (1..=31).contains(&day)
+        && (1..=last_day(year, month)).contains(&day)
         && hour < 24
         && minute < 60
+        // A minute may have a leap second.
         && digits(whole, 2)? <= 60
         && second.bytes().all(|b| b.is_ascii_digit() || b == b'.');
     let second: f64 = second.parse().ok()?;
@@ -38,10 +37,29 @@ fn offset(time: &str) -> Option<(&str, i64)> {
         return Some((time, 0));
     };
     let (clock, offset) = time.split_at(at);
-    let digits_of = offset[1..].replace(':', "");
-    let value = digits(&digits_of, 4)?;
-    let minutes = value / 100 * 60 + value % 100;
-    Some((clock, if offset.starts_with('-') { -minutes } else { minutes }))
+    let (hours, minutes) = match &offset[1..] {
+        hours if hours.len() <= 2 => (hours, "00"),
+        text => text.split_once(':').or_else(|| text.split_at_checked(2))?,
+    };
+    let (hours, minutes) = (digits(hours, 2)?, digits(minutes, 2)?);
+    let ahead = hours * 60 + minutes;
+    let possible = hours < 24 && minutes < 60;
+    possible.then_some((clock, if offset.starts_with('-') { -ahead } else { ahead }))
+}
+
+/// Exactly so many parts.
+fn parts<const N: usize>(text: &str, separator: char) -> Option<[&str; N]> {
+    text.split(separator).collect::<Vec<_>>().try_into().ok()
+}
+
+fn last_day(year: i64, month: i64) -> i64 {
+    let leaps = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    match month {
+        2 if leaps => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    }
 }
 
 fn digits(text: &str, n: usize) -> Option<i64> {
@@ -68,7 +86,11 @@ mod tests {
             ("2000-03-01T00:00:00Z", 951_868_800.0),
             ("2024-02-29T12:30:15.5Z", 1_709_209_815.5),
             ("2021-08-05T02:43:20.125+02:00", 1_628_124_200.125),
+            ("2021-08-05T02:43:20+0200", 1_628_124_200.0),
+            ("2021-08-05T02:43:20+02", 1_628_124_200.0),
+            ("2021-08-04T21:13:20-03:30", 1_628_124_200.0),
             ("2021-08-05 00:43:20", 1_628_124_200.0),
+            ("2016-12-31T23:59:60Z", 1_483_228_800.0),
             ("1969-12-31T23:59:59Z", -1.0),
         ] {
             assert_eq!(seconds(text), Ok(expected), "{text}");
@@ -78,7 +100,20 @@ mod tests {
             "T",
             "2021-08-05",
             "2021-13-05T00:00:00Z",
+            "2021-02-29T00:00:00Z",
+            "2024-02-30T00:00:00Z",
+            "1900-02-29T00:00:00Z",
+            "2021-04-31T00:00:00Z",
+            "2021-08-05-01T00:00:00Z",
+            "2021-08-05T24:00:00Z",
             "2021-08-05T25:00:00Z",
+            "2021-08-05T00:00:00:00Z",
+            "2021-08-05T00:00:61Z",
+            "2021-08-05T00:00:00+25:00",
+            "2021-08-05T00:00:00+02:60",
+            "2021-08-05T00:00:00+2",
+            "2021-08-05T00:00:00+02:",
+            "2021-08-05T00:00:00+02:0",
             "2021-08-05T00:00:1e3Z",
             "2021-08-05T00:00:00+é",
         ] {

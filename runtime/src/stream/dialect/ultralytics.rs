@@ -8,7 +8,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::Parsed;
-use super::parts::{Named, each, typed, xyxy};
+use super::error::Fault;
+use super::parts::{Named, boxed, each, score, typed};
 use crate::dataset::{Id, RegionBox, fractions, hull, parse_line};
 use crate::preprocess::BoxFormat;
 use crate::stream::{Detection, Detections, FrameRef, Picture};
@@ -48,18 +49,19 @@ struct Corners {
 }
 
 impl Corners {
-    fn edges(&self) -> Result<[f64; 4], String> {
+    fn edges(&self) -> Result<[f64; 4], Fault> {
         let more = [(self.x3, self.y3), (self.x4, self.y4)];
         let more: Vec<_> = more.into_iter().filter_map(|(x, y)| Some([x?, y?])).collect();
         let plain = [self.x1, self.y1, self.x2, self.y2];
         match more.is_empty() {
             true => Ok(plain),
-            false => hull(&[&[[self.x1, self.y1], [self.x2, self.y2]], &more[..]].concat()),
+            false => hull(&[&[[self.x1, self.y1], [self.x2, self.y2]], &more[..]].concat())
+                .map_err(Fault::field("box")),
         }
     }
 }
 
-pub(super) fn parse(line: &[u8]) -> Result<Parsed, String> {
+pub(super) fn parse(line: &[u8]) -> Result<Parsed, Fault> {
     let line: Value = parse_line(line)?;
     let (frame, items) = match line {
         Value::Array(items) => (FrameRef::default(), items),
@@ -75,11 +77,11 @@ pub(super) fn parse(line: &[u8]) -> Result<Parsed, String> {
     Ok(Parsed { refused, ..Parsed::frame(Detections { frame, items }) })
 }
 
-fn item(value: Value) -> Result<Detection, String> {
+fn item(value: Value) -> Result<Detection, Fault> {
     let Item { name, confidence, corners, track_id } = typed(value)?;
-    let shape = corners.edges().and_then(xyxy).map_err(|e| format!("field `box`: {e}"))?;
-    let track = track_id.map(|id| id.to_string());
-    Named { label: name, score: confidence, track, ..Named::default() }.at(shape)
+    let shape = boxed("box", corners.edges()?, BoxFormat::Xyxy)?;
+    let (score, track) = (score("confidence", confidence)?, track_id.map(|id| id.to_string()));
+    Named { label: name, score, track, ..Named::default() }.at(shape)
 }
 
 fn is_small(detection: &Detection) -> bool {

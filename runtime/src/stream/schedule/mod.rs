@@ -246,6 +246,16 @@ impl<P> Scheduler<P> {
         settled
     }
 
+    /// Settles a frame that comes when nothing more is described.
+    pub fn turn_away(&mut self, detections: Detections, now: Duration) -> Vec<Settled> {
+        let Detections { frame, items } = detections;
+        self.counters.frames += 1;
+        self.counters.frames_dropped += 1;
+        self.counters.detections += items.len() as u64;
+        let frame = Arc::new(Frame { about: frame, arrived: now, deadline: None });
+        items.into_iter().map(|d| self.drop(&frame, d, Reason::Stopped, now)).collect()
+    }
+
     fn filter(
         &mut self,
         frame: &Arc<Frame>,

@@ -20,6 +20,9 @@ asking_command! {
   detector | {command_name} --deadline 2s",
         example = "Boxes and frames of a camera:
   ffmpeg -i rtsp://camera/ -f yuv4mpegpipe - | {command_name} --video - --input boxes.fifo",
+        example = "Events of Frigate and answers by MQTT, with frames of its camera:
+  ffmpeg -i rtsp://camera/ -f yuv4mpegpipe - | {command_name} --video - --dialect frigate \\
+    --mqtt mqtts://me@broker --mqtt-password-file secret.txt --mqtt-subscribe frigate/events --quiet",
         example = "A recording, every frame of it:
   {command_name} --input boxes.jsonl --wait --greedy > answers.jsonl",
         note = "Dialects of the input: gpt4roi, ultralytics, deepstream, frigate, coco, mot. In each of them \
@@ -114,6 +117,39 @@ asking_command! {
         /// encode the next frame while this one is described; the image side gets a third of the threads
         #[argh(switch)]
         pub(crate) overlap: bool,
+        /// message broker, as in mqtt://user@host:1883, or mqtts:// with TLS (MQTT 5; Cargo feature mqtt)
+        #[argh(option, arg_name = "url")]
+        pub(crate) mqtt: Option<String>,
+        /// take detections from this topic instead of --input; + and # as wildcards; may be repeated
+        #[argh(option, arg_name = "topic")]
+        pub(crate) mqtt_subscribe: Vec<String>,
+        /// publish lines of the output here (default gpt4roi/answers)
+        #[argh(option, arg_name = "topic")]
+        pub(crate) mqtt_publish: Option<String>,
+        /// publish here, retained, whether the stream is online or offline (default gpt4roi/status)
+        #[argh(option, arg_name = "topic")]
+        pub(crate) mqtt_status: Option<String>,
+        /// what the broker knows the stream by (default: by chance)
+        #[argh(option, arg_name = "id")]
+        pub(crate) mqtt_client_id: Option<String>,
+        /// file with the broker's password (default: the environment variable GPT4ROI_MQTT_PASSWORD)
+        #[argh(option, arg_name = "file")]
+        pub(crate) mqtt_password_file: Option<PathBuf>,
+        /// certificates of the authorities that may vouch for the broker (default: those of the system)
+        #[argh(option, arg_name = "file")]
+        pub(crate) mqtt_ca: Option<PathBuf>,
+        /// certificate of the stream, for brokers that ask for one
+        #[argh(option, arg_name = "file")]
+        pub(crate) mqtt_cert: Option<PathBuf>,
+        /// its private key
+        #[argh(option, arg_name = "file")]
+        pub(crate) mqtt_key: Option<PathBuf>,
+        /// lines that wait while the broker is away; the oldest is dropped for a new one (default 1000)
+        #[argh(option, arg_name = "n")]
+        pub(crate) mqtt_queue: Option<usize>,
+        /// with --mqtt, print nothing on standard output
+        #[argh(switch)]
+        pub(crate) quiet: bool,
         /// print the counters this often, as in 60s (they are printed at the end in any case)
         #[argh(option, arg_name = "time", from_str_fn(time))]
         pub(crate) stats_every: Option<Duration>,
@@ -130,7 +166,9 @@ impl Stream {
                 "--prompt and --task exclude each other",
             ),
             (
-                self.video.as_deref() == Some("-") && self.input.is_none(),
+                self.video.as_deref() == Some("-")
+                    && self.input.is_none()
+                    && self.mqtt_subscribe.is_empty(),
                 "the video is on standard input: give --input for the detections",
             ),
             (
@@ -140,6 +178,14 @@ impl Stream {
                         || self.size.is_some()
                         || self.fps.is_some()),
                 "--video-format, --pixel-format, --size and --fps need --video",
+            ),
+            (
+                self.mqtt.is_none() && self.names_broker(),
+                "--mqtt-... and --quiet need --mqtt, the address of a broker",
+            ),
+            (
+                self.input.is_some() && !self.mqtt_subscribe.is_empty(),
+                "--input and --mqtt-subscribe exclude each other: both are where detections come from",
             ),
             (self.fps.is_some_and(|fps| !(fps > 0.0 && fps <= 1e6)), "--fps is a number above 0"),
             (
@@ -165,6 +211,17 @@ impl Stream {
         ];
         let broken = rules.into_iter().find(|(broken, _)| *broken);
         broken.map_or(Ok(()), |(_, rule)| Err(Usage(rule.into())))
+    }
+
+    /// Whether there are options of a broker.
+    fn names_broker(&self) -> bool {
+        let texts = [&self.mqtt_publish, &self.mqtt_status, &self.mqtt_client_id];
+        let files = [&self.mqtt_password_file, &self.mqtt_ca, &self.mqtt_cert, &self.mqtt_key];
+        self.quiet
+            || !self.mqtt_subscribe.is_empty()
+            || self.mqtt_queue.is_some()
+            || texts.iter().any(|t| t.is_some())
+            || files.iter().any(|f| f.is_some())
     }
 
     /// How to read the video.

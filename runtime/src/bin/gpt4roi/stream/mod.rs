@@ -1,6 +1,8 @@
 //! `gpt4roi stream`: detections of a camera in, answers out.
 
 mod args;
+#[cfg_attr(not(feature = "mqtt"), path = "no_broker.rs")]
+mod broker;
 mod notify;
 mod status;
 
@@ -10,6 +12,7 @@ use crate::asking::Asking;
 use crate::constraint::labels;
 use crate::setup;
 use anyhow::Context;
+use broker::{Broker, Messages};
 use gpt4roi::stream::{
     Feed, Hub, Manner, OUTPUT_VERSION, Policy, Record, Sink, Video, VideoOptions, work,
 };
@@ -21,6 +24,7 @@ use std::io::{self, BufRead, BufReader, Write};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// How often the supervisor, the terminal and the clock for counters are looked after.
@@ -32,19 +36,23 @@ pub(crate) fn run(args: &Stream) -> anyhow::Result<u8> {
     let options = options(args)?;
     let manner = manner(args, options.boxes)?;
     let policy = policy(args, &manner)?;
-    let input = open(args.input.as_deref())?;
+    let mut broker = Broker::new(args)?;
+    let input = input(args, broker.as_ref())?;
     let video = video(args)?;
     let question = policy.question.clone();
     let mut engine = setup::engine(&options)?;
-    let hub = Arc::new(Hub::new(policy, args.wait, sink()));
+    let hub = Arc::new(hub(policy, args, broker.as_ref()));
     listen(&hub, engine.cancel_token())?;
     let model = engine.info().name.clone();
     hub.say(&Record::Ready { v: OUTPUT_VERSION, model, question });
-    read(&hub, args, input, video);
+    if let Some(broker) = &mut broker {
+        broker.connect(&hub)?;
+    }
+    let reader = read(&hub, args, input, video);
     look_after(&hub, args.stats_every);
     let cancel = engine.cancel_token();
     let result = work(&hub, &mut engine, &manner, &cancel);
-    hub.say(&Record::Stats(hub.stats()));
+    finish(&hub, broker, reader)?;
     match hub.take_error() {
         Some(e) => Err(e.into()),
         None => result.map(|()| crate::DONE).map_err(Into::into),
@@ -101,15 +109,54 @@ fn open(path: Option<&Path>) -> anyhow::Result<Box<dyn BufRead + Send>> {
     Ok(Box::new(BufReader::new(file)))
 }
 
+/// Where lines of the detector come from.
+enum Input {
+    Lines(Box<dyn BufRead + Send>),
+    Broker(Messages),
+}
+
+fn input(args: &Stream, broker: Option<&Broker>) -> anyhow::Result<Input> {
+    match broker {
+        Some(broker) if !args.mqtt_subscribe.is_empty() => Ok(Input::Broker(broker.messages())),
+        _ => Ok(Input::Lines(open(args.input.as_deref())?)),
+    }
+}
+
+fn hub(policy: Policy, args: &Stream, broker: Option<&Broker>) -> Hub {
+    let hub = Hub::new(policy, args.wait, sink(args.quiet, broker));
+    match broker {
+        Some(broker) => hub.with_link(broker.counters()),
+        None => hub,
+    }
+}
+
 /// A line a record, on its way at once.
-fn sink() -> Sink {
-    Box::new(|record| {
+fn sink(quiet: bool, broker: Option<&Broker>) -> Sink {
+    let mut publish = broker.map(Broker::lines);
+    Box::new(move |record| {
         let mut line = serde_json::to_vec(record)?;
+        if let Some(publish) = &mut publish {
+            publish(&line);
+        }
+        if quiet {
+            return Ok(());
+        }
         line.push(b'\n');
         let mut out = io::stdout().lock();
         out.write_all(&line)?;
         out.flush()
     })
+}
+
+/// Says the last line, when all that came from the broker is settled, and brings the broker what is left.
+fn finish(hub: &Hub, broker: Option<Broker>, reader: Option<JoinHandle<()>>) -> anyhow::Result<()> {
+    if let (Some(broker), Some(reader)) = (&broker, reader) {
+        broker.stop_reading();
+        // It ends with the message at hand; if it panicked, that has been said.
+        let _ = reader.join();
+    }
+    hub.finish();
+    broker.map_or(Ok(()), Broker::finish)
 }
 
 /// The first signal lets the frame at hand be finished, the second does not.
@@ -132,8 +179,13 @@ fn video(args: &Stream) -> anyhow::Result<Option<OpenVideo>> {
     path.map(|path| Ok((open(path)?, options))).transpose()
 }
 
-/// Reads lines and video on threads of their own, which end with them or with the process.
-fn read(hub: &Arc<Hub>, args: &Stream, input: Box<dyn BufRead + Send>, video: Option<OpenVideo>) {
+/// Reads lines and video on threads of their own, which end with them or with the process. Gives the one that can be stopped.
+fn read(
+    hub: &Arc<Hub>,
+    args: &Stream,
+    input: Input,
+    video: Option<OpenVideo>,
+) -> Option<JoinHandle<()>> {
     let frames = video.map(|(reader, options)| {
         let frames = Arc::new(Video::new(args.wait));
         let (hub, theirs) = (hub.clone(), frames.clone());
@@ -145,17 +197,24 @@ fn read(hub: &Arc<Hub>, args: &Stream, input: Box<dyn BufRead + Send>, video: Op
         frames
     });
     let (hub, dialect, images) = (hub.clone(), args.dialect, args.images.clone());
-    std::thread::spawn(move || {
+    let can_be_stopped = matches!(input, Input::Broker(_));
+    let reader = std::thread::spawn(move || {
         let feed = Feed::new(&hub, dialect, images);
         let mut feed = match frames {
             Some(frames) => feed.with_video(frames),
             None => feed,
         };
-        if let Err(e) = feed.run(input) {
-            eprintln!("gpt4roi: the input cannot be read any further: {e}");
-            hub.end();
+        match input {
+            Input::Broker(messages) => messages.read(feed),
+            Input::Lines(lines) => {
+                if let Err(e) = feed.run(lines) {
+                    eprintln!("gpt4roi: the input cannot be read any further: {e}");
+                    hub.end();
+                }
+            }
         }
     });
+    can_be_stopped.then_some(reader)
 }
 
 /// Tells the supervisor and the terminal how it goes, on a thread that ends with the process.
