@@ -14,7 +14,8 @@ class Gpt4roi < Formula
     # Not for this processor alone, which .cargo/config.toml asks for.
     ENV["RUSTFLAGS"] = "-C strip=symbols"
     ENV["LIBCLANG_PATH"] = Formula["llvm"].opt_lib
-    system "cargo", "build", "--release", "--workspace", "--locked"
+    features = OS.mac? ? ["--features", "metal"] : []
+    system "cargo", "build", "--release", "--workspace", "--locked", *features
     bin.install "target/release/gpt4roi", "target/release/gpt4roi-convert"
     (pkgshare/"demo").install Dir["models/demo/*.gguf"], "models/demo/README.md", "models/demo/scenes"
     system "target/release/pages", "--share", "pages", bin/"gpt4roi", bin/"gpt4roi-convert"
