@@ -140,7 +140,7 @@ impl Hub {
             }
             Message::Command(Command::Stats) => {
                 let stats = state.stats(self.now());
-                state.say(&Record::Stats(stats));
+                state.say(&Record::Stats(Box::new(stats)));
             }
             Message::Command(Command::Set(settings)) => state.scheduler.apply(*settings),
             Message::Command(Command::Forget) => state.scheduler.forget(),
@@ -267,7 +267,7 @@ impl Hub {
             state = self.wait(state, HEARTBEAT);
         }
         let stats = state.stats(self.now());
-        state.say(&Record::Stats(stats));
+        state.say(&Record::Stats(Box::new(stats)));
         state.phase = Phase::Finished;
     }
 

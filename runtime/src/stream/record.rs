@@ -40,7 +40,7 @@ pub enum Record {
     /// How likely labels are for a region.
     Choices(Box<Region>),
     /// The counters.
-    Stats(Stats),
+    Stats(Box<Stats>),
     /// A line that cannot be used, or a detection of it.
     Error {
         /// Its number, from 1.

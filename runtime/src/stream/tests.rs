@@ -118,7 +118,7 @@ fn run(policy: Policy, patient: bool, manner: &Manner, takes: Duration, text: &s
         scope.spawn(|| Feed::new(&hub, Some(Dialect::Own), None).run(text.as_bytes()).unwrap());
         work(&hub, &mut fake, manner, &cancel).unwrap();
     });
-    hub.say(&Record::Stats(hub.stats()));
+    hub.say(&Record::Stats(Box::new(hub.stats())));
     drop(hub);
     let lines: Vec<Value> = received.iter().collect();
     lines.iter().for_each(conforms);

@@ -230,7 +230,7 @@ fn look_after(hub: &Arc<Hub>, stats_every: Option<Duration>) {
             status.show(&stats);
             if stats_every.is_some_and(|every| hub.now() >= said + every) {
                 said = hub.now();
-                hub.say(&Record::Stats(stats));
+                hub.say(&Record::Stats(Box::new(stats)));
             }
         }
     });
