@@ -151,6 +151,7 @@ impl Listener {
     }
 
     /// The next message that a test is interested in.
+    #[track_caller]
     pub(crate) fn next(&mut self, wanted: impl Fn(&str, &str) -> bool) -> String {
         while let Some((topic, text)) = self.early.pop_front() {
             if wanted(&topic, &text) {

@@ -36,7 +36,7 @@ pub(crate) enum Command {
     Caption(Caption),
     Merge(Merge),
     Choose(Choose),
-    Stream(Stream),
+    Stream(Box<Stream>),
     Devices(Devices),
     Fit(Fit),
     Inspect(Inspect),
