@@ -2,7 +2,7 @@
 //!
 //! The image side is on one device as a whole. Of the language model, the output matrix and then the last blocks go to
 //! GPUs, as many as fit beside it; the rest, and the embedding table, stay on the host. What each part takes is measured
-//! ([`needs`]), not guessed.
+//! ([`measure`]), not guessed.
 
 mod measure;
 mod needs;
