@@ -125,7 +125,7 @@ impl Backend {
         Self::open(CPU, n_threads, cancel)
     }
 
-    /// The device of that name (case-insensitive, as [`devices`] lists it).
+    /// The device of that name (case-insensitive, as [`crate::devices`] lists it).
     ///
     /// # Errors
     /// [`Error::UnknownDevice`] if nothing of that name is registered, [`Error::Create`] if it
