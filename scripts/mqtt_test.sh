@@ -35,7 +35,9 @@ if [ -n "$lacks" ]; then
     fi
 fi
 
-tests=(cargo test --release --workspace --features gpt4roi-tests/mqtt)
+with_mqtt=(--release --workspace --features gpt4roi-tests/mqtt)
+# The program first: the tests run the one that lies there.
+cargo build "${with_mqtt[@]}" --bins
 # The library's own tests of the connection, then those with the broker.
-"${tests[@]}" --lib -- stream::mqtt
-"${tests[@]}" --test suite -- mqtt:: "$@"
+cargo test "${with_mqtt[@]}" --lib -- stream::mqtt
+cargo test "${with_mqtt[@]}" --test suite -- mqtt:: "$@"
