@@ -161,12 +161,8 @@ fn needs_are_bytes_of_the_files_and_more() {
 fn devices_lists_them_with_what_runs_there() {
     let out = run("gpt4roi", &["devices", "--json"]).exits(0).out;
     let listing: Value = serde_json::from_str(&out).expect("JSON");
-    let names: Vec<_> = devices().into_iter().map(|d| d.name).collect();
     let listed = listing["devices"].as_array().expect("devices");
-    assert_eq!(
-        listed.iter().map(|d| d["name"].as_str().expect("a name")).collect::<Vec<_>>(),
-        names
-    );
+    assert!(listed.iter().any(|device| device["name"] == CPU), "{out}");
     for device in listed {
         let side = &device["image_side"];
         assert!(side["ops"]["MUL_MAT"].as_u64().expect("a number") > 50, "{side}");
