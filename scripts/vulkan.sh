@@ -59,8 +59,8 @@ fetch_headers() {
     say "fetching newer headers"
     "${apt[@]}" update >/dev/null
     (cd "$state/debs" && "${apt[@]}" download libvulkan-dev spirv-headers >/dev/null)
-    for deb in "$state"/debs/*.deb; do dpkg -x "$deb" "$state/root"; done
-    mv "$state"/root/usr/* "$sdk"
+    for deb in "$state"/debs/*.deb; do dpkg -x "$deb" "$state/unpacked"; done
+    mv "$state/unpacked/usr"/* "$sdk"
     rm -rf "$state"
 }
 

@@ -1,11 +1,11 @@
 //! The two programs, as a person runs them.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
 
-/// cargo's target folder: test executables are in `TARGET/PROFILE/deps`.
+/// cargo's target folder: test executables are in `TARGET/PROFILE/deps`, programs in `TARGET/PROFILE`.
 ///
 /// # Panics
 /// If the executable lies elsewhere.
@@ -16,8 +16,9 @@ pub fn target_dir() -> PathBuf {
 
 fn profile_dir() -> PathBuf {
     let exe = std::env::current_exe().expect("the path of this executable");
-    let profile = exe.parent().and_then(Path::parent);
-    profile.expect("an executable in deps").to_owned()
+    let folder = exe.parent().expect("a folder");
+    let profile = if folder.ends_with("deps") { folder.parent() } else { Some(folder) };
+    profile.expect("a profile's folder").to_owned()
 }
 
 /// Path of `gpt4roi` or `gpt4roi-convert`. Cargo has built both when the tests of the whole

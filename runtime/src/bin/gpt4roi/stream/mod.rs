@@ -116,9 +116,9 @@ enum Input {
 }
 
 fn input(args: &Stream, broker: Option<&Broker>) -> anyhow::Result<Input> {
-    match broker {
-        Some(broker) if !args.mqtt_subscribe.is_empty() => Ok(Input::Broker(broker.messages())),
-        _ => Ok(Input::Lines(open(args.input.as_deref())?)),
+    match broker.filter(|_| !args.mqtt_subscribe.is_empty()).map(Broker::messages) {
+        Some(messages) => Ok(Input::Broker(messages)),
+        None => Ok(Input::Lines(open(args.input.as_deref())?)),
     }
 }
 

@@ -3,19 +3,17 @@
 use super::Stream;
 use crate::setup::Usage;
 use gpt4roi::stream::{Feed, Hub, LinkCounters};
-use std::convert::Infallible;
 use std::sync::Arc;
 
 /// There is none.
 pub(super) enum Broker {}
 
 /// Nor are there messages.
-#[allow(dead_code, reason = "who would make one?")]
-pub(super) struct Messages(Infallible);
+pub(super) enum Messages {}
 
 impl Messages {
     pub(super) fn read(self, _: Feed<'_>) {
-        match self.0 {}
+        match self {}
     }
 }
 
