@@ -39,8 +39,11 @@ step language.py --out "$work"
 step features.py --tower "$work/checkpoint/tower" --out "$work/features" --scenes "${SCENES:-15488}"
 step train.py --stage coarse --work "$work"
 step train.py --stage symbols --work "$work"
+step recognise.py --work "$work"
+step train.py --stage reading --work "$work"
 step train.py --stage regions --work "$work"
 step train.py --stage all --work "$work"
+step curves.py --work "$work"
 step export.py --work "$work" --out "$work/checkpoint/language"
 "$target/release/gpt4roi-convert" convert "$work/checkpoint/language" --clip "$work/checkpoint/tower" \
     --out models/demo --name gpt4roi-demo --llm q8_0 --vision q8_0 --region q8_0

@@ -15,15 +15,20 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from scenes import Placed, compose, scene_rng
+from scenes import MOST_OBJECTS, Placed, compose, scene_rng
 from tower import Tower, to_pixels
+from training import reduced
 
 CHUNK, BATCH = 128, 16
+# Scenes from this number on have many objects: each costs the tower the same.
+CROWDED, FEWEST = 5120, 6
 
 
 def composed(seed):
     torch.set_num_threads(1)
-    scene = compose(scene_rng("train", seed), "train")
+    rng = scene_rng("train", seed)
+    many = int(rng.integers(FEWEST, MOST_OBJECTS + 1)) if seed >= CROWDED else None
+    scene = compose(rng, "train", many)
     return scene.image, [asdict(o) for o in scene.objects]
 
 
@@ -33,7 +38,7 @@ def write_chunk(tower, pool, out, number):
     images = np.stack([image for image, _ in scenes])
     states = []
     for i in range(0, CHUNK, BATCH):
-        with torch.autocast("cpu", torch.bfloat16):
+        with reduced():
             taps = tower(to_pixels(images[i:i + BATCH]))
         states.append(torch.stack([t[:, 1:] for t in taps], 1).half().numpy())
     beside = out / "chunk.tmp.npy"

@@ -18,7 +18,7 @@ from model import Config, Gpt4Roi
 from packing import Batch
 from prompts import SYSTEM, Tokenizer, examples, render, shared_prefix, train_tokenizer
 from symbolic import Symbols, boxes_of, symbolic_scene
-from training import Log, answer_loss, cosine, load_state, save_state
+from training import Log, answer_loss, cosine, load_state, reduced, save_state
 
 N_PIECES = 2500
 GIVEN, LATER = 0.05, 0.4  # of the learning rate, for what the scaffold gives; and of the steps, when that begins to learn
@@ -120,7 +120,7 @@ def main():
         batch = Batch(tokenizer, prefix, made, owners, with_image=False)
         regions = extractor(seen(rng, symbols, objects, min(1, step / (0.6 * args.steps))), boxes_of(objects))
         row_of = {id(o): i for i, o in enumerate(objects)}
-        with torch.autocast("cpu", torch.bfloat16):
+        with reduced():
             loss, right = answer_loss(model(batch, regions, row_of), batch)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()

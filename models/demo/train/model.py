@@ -27,7 +27,7 @@ class Config:
     hidden: int = 256
     layers: int = 8
     heads: int = 4
-    ffn: int = 768
+    ffn: int = 1024
     vocab: int = 0
     rope_theta: float = 1e6
 
@@ -99,15 +99,22 @@ class Centred(nn.Linear):
         self.centre(torch.zeros_like(self.mean), torch.ones_like(self.std))
 
 
+def shrunk(kernel, step):
+    """A 3x3 kernel whose taps lie `step` cells apart, as one whose taps lie a cell apart: what is between two cells is
+    interpolated."""
+    taps = torch.tensor([[step, 0, 0], [1 - step, 1, 1 - step], [0, 0, step]])
+    return torch.einsum("ya,ocab,xb->ocyx", taps, kernel, taps)
+
+
 class FuseConv(nn.Module):
     def __init__(self, c, n_groups):
         super().__init__()
         self.conv = nn.Conv2d(c, c, 3, padding=1, bias=False)
         self.gn = nn.GroupNorm(n_groups, c)
 
-    def forward(self, x, pointwise=False):
-        """`pointwise` uses the kernel's centre alone."""
-        x = F.conv2d(x, self.conv.weight[:, :, 1:2, 1:2]) if pointwise else self.conv(x)
+    def forward(self, x, step=1):
+        """`step` is the distance of two taps in cells of `x`."""
+        x = self.conv(x) if step == 1 else F.conv2d(x, shrunk(self.conv.weight, step), padding=1)
         return F.relu(self.gn(x))
 
 
@@ -121,18 +128,20 @@ class Fuse(nn.Module):
             Whitened(cfg.vision_width + 2, cfg.n_channels) for _ in range(cfg.n_levels))
         self.fuse_convs = nn.ModuleList(FuseConv(cfg.n_channels, cfg.n_groups) for _ in range(cfg.n_fuse))
 
-    def forward(self, maps, coarse=False):
-        """Four [B, D, 16, 16] -> four [B, C, side, side], finest first. `coarse` leaves all levels at 16x16, with
-        pointwise kernels: nearly the same function, since the finer levels are interpolated, at a fraction of the
-        time."""
+    def forward(self, maps, largest=None):
+        """Four [B, D, 16, 16] -> four [B, C, side, side], finest first. No side is above `largest`: a level that should
+        have more cells is computed at fewer points, where it has the same values but for what ReLUs do between them.
+        The maps are interpolated from 16x16, so little is lost, and most of the time is saved."""
         axis = torch.linspace(-1, 1, self.cfg.grid)
         x, y = axis[None, :].expand(len(axis), -1), axis[:, None].expand(-1, len(axis))
         coords = torch.stack([x, y])[None].expand(maps[0].shape[0], -1, -1, -1)
+        sides = [min(side, largest or side) for side in self.cfg.sides]
+        steps = [(few - 1) / (side - 1) for few, side in zip(sides, self.cfg.sides)]
         # The 1x1 convolution commutes with the upsampling, coordinates included.
-        levels = [resize(conv(torch.cat([m, coords], 1)).float(), self.cfg.grid if coarse else side)
-                  for conv, m, side in zip(self.input_conv, maps, self.cfg.sides)]
+        levels = [resize(conv(torch.cat([m, coords], 1)).float(), side)
+                  for conv, m, side in zip(self.input_conv, maps, sides)]
         for conv in self.fuse_convs:
-            levels = [conv(x, pointwise=coarse) for x in self.shuffle(levels)]
+            levels = [conv(x, step) for x, step in zip(self.shuffle(levels), steps)]
         return levels
 
     def shuffle(self, levels):
@@ -163,11 +172,20 @@ def interpolation(lo, hi, side, bins):
     return m.view(len(lo), bins, N_SAMPLES, side).mean(2)
 
 
-def roi_align(level, boxes, owner, bins):
-    """[B, C, side, side], boxes [n, 4] as fractions, the image of each [n] -> [n, C, bins, bins]."""
-    side, out = level.shape[-1], [None] * len(boxes)
+def upsampling(side, few):
+    """The matrix [side, few] that interpolates `side` values from `few`, corners on corners."""
+    return F.interpolate(torch.eye(few)[None], size=side, mode="linear", align_corners=True)[0].T
+
+
+def roi_align(level, boxes, owner, bins, side):
+    """[B, C, ., .], boxes [n, 4] as fractions, the image of each [n] -> [n, C, bins, bins], as from a map of `side`
+    cells a side, which the level may have been spared."""
+    out = [None] * len(boxes)
     wx = interpolation(boxes[:, 0], boxes[:, 2], side, bins)
     wy = interpolation(boxes[:, 1], boxes[:, 3], side, bins)
+    if level.shape[-1] != side:
+        up = upsampling(side, level.shape[-1])
+        wx, wy = wx @ up, wy @ up
     for b, own in enumerate(level.unbind(0)):
         mine = (owner == b).nonzero().flatten()
         if len(mine) == 0:
@@ -195,8 +213,8 @@ class Regions(nn.Module):
 
     def pooled(self, levels, boxes, owner):
         """All levels over the boxes, [n, C, 14, 14]."""
-        return F.relu(sum(conv(roi_align(x.float(), boxes, owner, self.cfg.roi))
-                          for conv, x in zip(self.pconvs, levels)))
+        return F.relu(sum(conv(roi_align(x.float(), boxes, owner, self.cfg.roi, side))
+                          for conv, x, side in zip(self.pconvs, levels, self.cfg.sides)))
 
     def content(self, levels, boxes, owner):
         """What the boxes hold, [n, M]."""
@@ -244,29 +262,24 @@ def attend(q, k, v, mask):
 
 @dataclass
 class Layout:
-    """Where tokens stand: prefixes [B, P] first, then the examples' own tokens, one after the other,
-    each in a cell of the padded rows [N, L]."""
+    """Where tokens stand: prefixes [B, P] first, then the examples' own tokens, one after the other, by packs."""
     batch: int
     prefix: int
-    rows: int
-    length: int
-    cells: torch.Tensor
-    owner: torch.Tensor
+    packs: list
     turn: tuple
     prefix_mask: torch.Tensor
-    mask: torch.Tensor
 
     def split(self, x):
-        """[tokens, heads, .] -> prefixes [B, heads, P, .] and rows [N, heads, L, .]."""
+        """[tokens, heads, .] -> prefixes [B, heads, P, .] and the rows of each pack [n, heads, length, .]."""
         n = self.batch * self.prefix
-        head, own = x.split([n, x.shape[0] - n])
-        rows = x.new_zeros(self.rows * self.length, *x.shape[1:]).index_copy(0, self.cells, own)
-        return (head.view(self.batch, self.prefix, *x.shape[1:]).transpose(1, 2),
-                rows.view(self.rows, self.length, *x.shape[1:]).transpose(1, 2))
+        head, *own = x.split([n] + [len(p.cells) for p in self.packs])
+        rows = [x.new_zeros(p.n * p.length, *x.shape[1:]).index_copy(0, p.cells, tokens)
+                .view(p.n, p.length, *x.shape[1:]).transpose(1, 2) for p, tokens in zip(self.packs, own)]
+        return head.view(self.batch, self.prefix, *x.shape[1:]).transpose(1, 2), rows
 
     def join(self, head, rows):
         flat = lambda x: x.transpose(1, 2).reshape(x.shape[0] * x.shape[2], -1)
-        return torch.cat([flat(head), flat(rows)[self.cells]])
+        return torch.cat([flat(head)] + [flat(r)[p.cells] for p, r in zip(self.packs, rows)])
 
 
 class Attention(nn.Module):
@@ -278,12 +291,13 @@ class Attention(nn.Module):
 
     def forward(self, x, at):
         heads = lambda y: y.view(len(y), self.heads, -1)
-        q0, q = at.split(rope(heads(self.q_proj(x)), at.turn))
-        k0, k = at.split(rope(heads(self.k_proj(x)), at.turn))
-        v0, v = at.split(heads(self.v_proj(x)))
-        head = attend(q0, k0, v0, at.prefix_mask)
-        k, v = torch.cat([k0[at.owner], k], 2), torch.cat([v0[at.owner], v], 2)
-        rows = attend(q, k, v, at.mask)
+        q0, qs = at.split(rope(heads(self.q_proj(x)), at.turn))
+        k0, ks = at.split(rope(heads(self.k_proj(x)), at.turn))
+        v0, vs = at.split(heads(self.v_proj(x)))
+        head, rows = attend(q0, k0, v0, at.prefix_mask), []
+        for pack, q, k, v in zip(at.packs, qs, ks, vs):
+            k, v = torch.cat([k0[pack.owner], k], 2), torch.cat([v0[pack.owner], v], 2)
+            rows.append(attend(q, k, v, pack.mask))
         return self.o_proj(at.join(head, rows))
 
 
@@ -349,14 +363,14 @@ class Gpt4Roi(nn.Module):
                    module.named_buffers(recurse=False)]
         return {n: t.float().contiguous() for n, t in self.state_dict().items() if n not in neutral}
 
-    def fused(self, states, coarse=False):
+    def fused(self, states, largest=None):
         """Tapped hidden states [B, 256, D] (no class token) to the fused pyramid."""
         g = self.cfg.grid
-        return self.extractor.mlvl_fuse([s.transpose(1, 2).reshape(s.shape[0], -1, g, g) for s in states], coarse)
+        return self.extractor.mlvl_fuse([s.transpose(1, 2).reshape(s.shape[0], -1, g, g) for s in states], largest)
 
-    def contents(self, states, boxes, owner, coarse=False):
+    def contents(self, states, boxes, owner, largest=None):
         """Tapped hidden states to what the boxes hold, [n, M]."""
-        return self.extractor.roi_align.content(self.fused(states, coarse), boxes, owner)
+        return self.extractor.roi_align.content(self.fused(states, largest), boxes, owner)
 
     def forward(self, batch, regions, row_of, images=None):
         """Logits at the batch's targets. `regions` [n, H] are the region vectors, `row_of` says which
@@ -381,7 +395,5 @@ class Gpt4Roi(nn.Module):
     def layout(self, batch, n_images):
         half = self.cfg.hidden // self.cfg.heads // 2
         freq = self.cfg.rope_theta ** (-torch.arange(half) / half)
-        own = batch.positions[batch.cells % batch.length]
-        angle = torch.cat([batch.prefix_positions.repeat(n_images), own])[:, None, None].float() * freq
-        return Layout(n_images, len(batch.prefix_ids), batch.n_rows, batch.length, batch.cells, batch.owner,
-                      (angle.cos(), angle.sin()), batch.prefix_mask(), batch.mask())
+        angle = torch.cat([batch.prefix_positions.repeat(n_images), batch.positions])[:, None, None].float() * freq
+        return Layout(n_images, len(batch.prefix_ids), batch.packs, (angle.cos(), angle.sin()), batch.prefix_mask)

@@ -66,7 +66,7 @@ def pooled(model, features, n_scenes):
         indices = range(i, min(i + 20, n_scenes))
         objects = [o for j in indices for o in features.objects[j]]
         owner = torch.tensor([k for k, j in enumerate(indices) for _ in features.objects[j]])
-        levels = model.fused(features.states(indices), coarse=True)
+        levels = model.fused(features.states(indices), largest=16)
         rows.append(model.extractor.roi_align.pooled(levels, boxes_of(objects), owner))
         found += objects
     return torch.cat(rows), found
@@ -92,6 +92,7 @@ def whitening(states):
     return F.pad(mean, (0, 2)), white
 
 
+@torch.no_grad()
 def condition(model, features):
     """Leaves the function as it is, and makes it easier to train (model.py, `Whitened` and `Centred`)."""
     few = features.states(range(0, min(1500, len(features)), 5))
@@ -126,4 +127,3 @@ def start(model, features, symbols):
     cells = weight.view(cfg.n_mid, c, 2, 2).repeat_interleave(half, 2).repeat_interleave(half, 3) / half**2
     regions.flatten_linear.weight.data.copy_(cells.flatten(1))
     regions.flatten_linear.bias.data.copy_(bias)
-    condition(model, features)

@@ -13,6 +13,7 @@ from torch import nn
 
 COLOURS = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "black", "white", "grey")
 MAX_OBJECTS = 10
+NEAR = 0.3  # weight of the distance to a symbol, beside the choice of it
 
 
 @dataclass
@@ -101,7 +102,7 @@ class Symbols(nn.Module):
         wanted = self(objects)
         score = lambda table: content @ table.weight.T / content.shape[1] ** 0.5
         concepts, colours = score(self.concept), score(self.colour)
-        loss = F.mse_loss(content, wanted) + F.cross_entropy(concepts, concept) + F.cross_entropy(colours, colour)
+        loss = NEAR * F.mse_loss(content, wanted) + F.cross_entropy(concepts, concept) + F.cross_entropy(colours, colour)
         return loss, (concepts.argmax(1) == concept).float().mean().item()
 
 

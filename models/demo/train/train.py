@@ -1,16 +1,17 @@
 """The region extractor learns to see, then everything but the tower learns together.
 
-    python train.py --stage coarse --work WORK      # WORK/features -> WORK/coarse.pt
+    python train.py --stage coarse --work WORK      # WORK/features, WORK/language.pt -> WORK/coarse.pt
     python train.py --stage symbols --work WORK     # WORK/coarse.pt -> WORK/symbols.pt
-    python train.py --stage regions --work WORK     # WORK/language.pt, WORK/symbols.pt -> WORK/regions.pt
+    python train.py --stage reading --work WORK     # WORK/recognised.pt (recognise.py) -> WORK/reading.pt
+    python train.py --stage regions --work WORK     # WORK/reading.pt -> WORK/regions.pt
     python train.py --stage all --work WORK         # WORK/regions.pt -> WORK/all.pt
 
-Each continues from its own state where a run was cut. The first three train the region extractor alone:
-`coarse` and `symbols` bring what it sees in a box to the symbols of language.py, which may run at the
-same time, first with a pyramid of small maps, then in full; `regions` has it bring forth short answers
-(what, colour, place, size) from the frozen language model, which is stage 1 of the paper. `all`, its
-stage 2, trains region extractor, image projector and language model on every task. The loss is on
-answers, and a share of it stays on the symbols.
+Each continues from its own state where a run was cut. `coarse` and `symbols` train the region extractor
+alone: they bring what it sees in a box to the symbols of language.py, which may run at the same time.
+In `reading` the language model alone learns to read what the extractor really sees, without pictures in
+front. `regions` has the extractor bring forth short answers (what, colour, place, size) from the frozen
+language model, which is stage 1 of the paper. `all`, its stage 2, trains region extractor, image
+projector and language model on every task. The loss is on answers, and a share of it stays on the symbols.
 """
 import argparse
 from dataclasses import dataclass
@@ -23,50 +24,57 @@ import questions
 import scaffold
 from concepts import concepts
 from features import Features
-from language import GIVEN
 from model import Config, Gpt4Roi
 from packing import Batch
 from prompts import Tokenizer, examples, shared_prefix
-from start import start
+from start import condition, start
 from symbolic import Symbols, SymbolicScene, boxes_of
-from training import Log, answer_loss, cosine, load_state, save_state
+from training import Log, answer_loss, cosine, jittered, load_state, reduced, save_state
+
+
+SHORT = {"colour": 2, "position": 1, "size": 1}
+READ = {"colour": 1, "position": 0.5, "size": 0.3, "caption": 2, "captions": 1.5, "relation": 3, "pointing": 2, "choice": 2,
+        "dialogue": 1}
+EVERY = {"colour": 1, "position": 0.7, "size": 0.5, "caption": 1.5, "captions": 1, "relation": 4, "pointing": 2, "choice": 2,
+         "dialogue": 1, "scene": 0.5}
+
 
 @dataclass(frozen=True)
 class Stage:
     before: str  # the stage whose state it starts from
     steps: int
     scenes: int  # a step
-    questions: int  # drawn for a scene
-    lr: float  # of the region extractor
-    symbols: float  # weight of the symbols' loss
+    largest: int  # side of a map that is computed in full (model.Fuse)
+    eyes: float = 0  # learning rate of what is between the tower and a box's content
+    vectors: float = 0  # of what makes region vectors of contents
+    language: float = 0  # of language model and image projector
+    symbols: float = 0  # weight of the symbols' loss
+    questions: int = 0  # drawn for a scene, beside the name of every object
+    tasks: dict = None  # how often each is drawn
+    images: bool = False  # in front of the questions
 
 
-STAGES = {"coarse": Stage(None, 6000, 16, 0, 1e-3, 1.0), "symbols": Stage("coarse", 1500, 6, 0, 4e-4, 1.0),
-          "regions": Stage("symbols", 150, 4, 8, 2e-4, 0.5), "all": Stage("regions", 1200, 6, 5, 1.5e-4, 1.0)}
-LR_LANGUAGE = 5e-4
-SHORT = {"category": 0, "colour": 2, "position": 1, "size": 1}
-EVERY = {"category": 1.5, "colour": 1, "position": 0.7, "size": 0.5, "caption": 1.5, "captions": 1, "relation": 3,
-         "pointing": 2, "choice": 2, "dialogue": 1, "scene": 0.5}
+STAGES = {
+    "coarse": Stage(None, 6000, 16, 16, eyes=1e-3, symbols=1),
+    "symbols": Stage("coarse", 1300, 12, 32, eyes=2e-4, symbols=1),
+    "reading": Stage("recognised", 130, 8, 32, vectors=2e-4, language=6e-4, questions=10, tasks=READ),
+    "regions": Stage("reading", 150, 4, 32, eyes=2e-4, vectors=2e-4, symbols=0.5, questions=8, tasks=SHORT),
+    "all": Stage("regions", 340, 6, 32, eyes=1e-4, vectors=1e-4, language=4e-4, symbols=1, questions=6, tasks=EVERY,
+                 images=True),
+}
 WIDE = 0.4  # of the learning rate, for the layer whose rows are many thousands wide
-JITTER = 0.04  # of a box's side: detectors are not exact
+LATER_GIVEN = 0.1  # for what the scaffold gave
 
 
 def ask(rng, scene, weights, n):
-    """Some `n` dialogues about a scene; where categories weigh nothing, every object is named once."""
-    out = []
-    if weights["category"] == 0:
-        out = [questions.category(rng, SymbolicScene(scene.vocabulary, [o])) for o in scene.objects]
+    """Every object of a scene by its name, and some `n` other dialogues."""
+    out = [questions.category(rng, SymbolicScene(scene.vocabulary, [o])) for o in scene.objects]
     tasks, p = list(weights), np.array(list(weights.values()), float)
     for task in rng.choice(tasks, size=n, p=p / p.sum()):
         made = questions.TASKS[task](rng, scene)
         if made:
             out.append(made)
     return out
-
-
-def jittered(rng, boxes):
-    sides = (boxes[:, 2:] - boxes[:, :2]).repeat(1, 2)
-    return boxes + JITTER * sides * torch.from_numpy(rng.normal(size=boxes.shape)).float().clamp(-2, 2)
 
 
 def mirrored(rng, states, boxes, holders):
@@ -88,9 +96,7 @@ class Trainer:
         self.symbols = Symbols(len(self.vocabulary), Config.n_mid)
         torch.manual_seed(4)
         self.model = Gpt4Roi(Config(vocab=self.tokenizer.n_vocab))
-        self.coarse, self.whole = args.stage == "coarse", args.stage == "all"
         self.silent = self.stage.questions == 0
-        self.weights = EVERY if self.whole else SHORT
         self.groups = self.parameter_groups()
         self.optimizer = torch.optim.AdamW(self.groups, betas=(0.9, 0.98), weight_decay=0.05)
         self.state = args.work / f"{args.stage}.pt"
@@ -108,31 +114,28 @@ class Trainer:
 
     def begin(self):
         """Takes over what the stages before have learned."""
-        if self.coarse:
+        before = self.stage.before
+        if before is None:
             start(self.model, self.features, self.symbols)
-        elif self.whole:
-            self.load(self.stage.before, {"model": self.model})
+        elif self.silent:
+            self.load(before, {"eyes": self.model.eyes})
         else:
-            if not self.silent:
-                self.load("language", {"model": self.model})
-            self.load(self.stage.before, {"eyes": self.model.eyes})
+            self.load(before, {"model": self.model})
+        condition(self.model, self.features)
 
     def parameter_groups(self):
-        extractor = list(self.model.extractor.parameters())
-        wide = self.model.extractor.roi_align.flatten_linear.weight
-        groups = [{"params": [p for p in extractor if p is not wide], "peak": self.stage.lr},
-                  {"params": [wide], "peak": self.stage.lr * WIDE}]
-        inside = {id(p) for p in extractor}
-        others = [p for p in self.model.parameters() if id(p) not in inside]
-        if self.whole:
-            given = {id(p) for p in scaffold.parameters(self.model)}
-            slow = [p for p in others if id(p) in given]
-            groups.append({"params": [p for p in others if id(p) not in given], "peak": LR_LANGUAGE})
-            groups.append({"params": slow, "peak": GIVEN * LR_LANGUAGE})
-        else:
-            for p in others:
-                p.requires_grad_(False)
-        return groups
+        """What learns, with its learning rate; the rest is frozen."""
+        stage, language = self.stage, self.stage.language
+        regions = self.model.extractor.roi_align
+        peaks = {p: language for p in self.model.parameters()}
+        peaks |= {p: LATER_GIVEN * language for p in scaffold.parameters(self.model)}
+        peaks |= {p: stage.vectors for part in (regions.updims, regions.pos_embedd) for p in part.parameters()}
+        peaks |= {p: stage.eyes for p in self.model.eyes.parameters()}
+        peaks[regions.flatten_linear.weight] = WIDE * stage.eyes
+        for p, peak in peaks.items():
+            p.requires_grad_(peak > 0)
+        return [{"params": [p for p, its in peaks.items() if its == peak], "peak": peak}
+                for peak in sorted(set(peaks.values()) - {0})]
 
     def step(self, step):
         rng = np.random.default_rng((5, *self.args.stage.encode(), step))
@@ -148,8 +151,9 @@ class Trainer:
         states = self.features.states(indices)
         if self.silent:  # answers would tell left from right
             states, boxes = mirrored(rng, states, boxes, holders)
-        with torch.autocast("cpu", torch.bfloat16):
-            content = self.model.contents(states, boxes, holders, self.coarse)
+        self.model.eyes.train(self.stage.eyes > 0)
+        with reduced(), torch.set_grad_enabled(self.stage.eyes > 0):
+            content = self.model.contents(states, boxes, holders, self.stage.largest)
         meaning, known = self.symbols.loss(content.float(), objects)
         loss, shown = self.stage.symbols * meaning, {"meaning": meaning.item(), "known": known}
         if not self.silent:
@@ -166,21 +170,21 @@ class Trainer:
         """The loss of the language model's answers to drawn questions."""
         made, owners = [], []
         for i, scene in enumerate(scenes):
-            for d in ask(rng, scene, self.weights, self.stage.questions):
+            for d in ask(rng, scene, self.stage.tasks, self.stage.questions):
                 made += examples(self.tokenizer, self.prefix, d)
             owners += [i] * (len(made) - len(owners))
-        batch = Batch(self.tokenizer, self.prefix, made, owners, with_image=self.whole)
+        batch = Batch(self.tokenizer, self.prefix, made, owners, with_image=self.stage.images)
         row_of = {id(o): i for i, o in enumerate(objects)}
-        with torch.autocast("cpu", torch.bfloat16):
+        with reduced():
             regions = self.model.extractor.roi_align(content, boxes)
-            images = self.model.model.mm_projector(states[-1]) if self.whole else None
+            images = self.model.model.mm_projector(states[-1]) if self.stage.images else None
             return answer_loss(self.model(batch, regions, row_of, images), batch)
 
     def run(self):
         log = Log(self.args.work / f"{self.args.stage}.log")
         for step in range(self.first, self.stage.steps):
             for group in self.optimizer.param_groups:
-                group["lr"] = group["peak"] * cosine(step, self.stage.steps, warmup=100)
+                group["lr"] = group["peak"] * cosine(step, self.stage.steps, warmup=min(100, self.stage.steps // 5))
             log.step(step, self.stage.steps, **self.step(step))
             if (step + 1) % 200 == 0 or step + 1 == self.stage.steps:
                 save_state(self.state, self.modules, self.optimizer, step + 1)
