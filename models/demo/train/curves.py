@@ -2,7 +2,8 @@
 
     python curves.py --work WORK      # WORK/*.log -> WORK/curves.png
 
-The upper half of a panel has losses, the lower half shares from 0 to 1 (of ids, or of objects, that were right).
+The upper half of a panel has losses, each from 0 to its own peak, the lower half shares from 0 to 1 (of ids, or of objects,
+that were right). Beside a name stands where its curve ends.
 """
 import argparse
 import json
@@ -33,12 +34,15 @@ def smooth(values):
     return out
 
 
-def curve(draw, rows, name, last, top, box):
-    """One quantity into the box (x1, y1, x2, y2), from 0 up to `top`."""
+def curve(draw, rows, name, box):
+    """One quantity into the box (x1, y1, x2, y2); its last value."""
     x1, y1, x2, y2 = box
-    xs = [x1 + (x2 - x1) * r["step"] / last for r in rows]
-    ys = [y2 - (y2 - y1) * min(v / top, 1) for v in smooth([r[name] for r in rows])]
+    values = smooth([r[name] for r in rows])
+    top = 1 if name in SHARES else max(values)
+    xs = [x1 + (x2 - x1) * r["step"] / rows[-1]["step"] for r in rows]
+    ys = [y2 - (y2 - y1) * v / top for v in values]
     draw.line(list(zip(xs, ys)), fill=COLOURS[name], width=2)
+    return values[-1]
 
 
 def panel(title, rows):
@@ -46,16 +50,14 @@ def panel(title, rows):
     draw = ImageDraw.Draw(image)
     names = [n for n in COLOURS if n in rows[0]]
     last, middle = rows[-1]["step"], HEIGHT // 2
-    losses = [n for n in names if n not in SHARES]
-    top = max(max(smooth([r[n] for r in rows])) for n in losses)
     halves = {False: (PAD, PAD, WIDTH - 12, middle - 8), True: (PAD, middle + 8, WIDTH - 12, HEIGHT - 26)}
     for share, box in halves.items():
         draw.rectangle(box, outline="#bbbbbb")
-        draw.text((6, box[1]), "1" if share else f"{top:.2f}", fill="black")
+        draw.text((6, box[1]), "1" if share else "peak", fill="black")
         draw.text((6, box[3] - 10), "0", fill="black")
     for i, name in enumerate(names):
-        curve(draw, rows, name, last, 1 if name in SHARES else top, halves[name in SHARES])
-        draw.text((PAD + 90 * i, 22), f"{name} {smooth([r[name] for r in rows])[-1]:.3f}", fill=COLOURS[name])
+        end = curve(draw, rows, name, halves[name in SHARES])
+        draw.text((PAD + 90 * i, 22), f"{name} {end:.3f}", fill=COLOURS[name])
     draw.text((PAD, 6), f"{title}: {last} steps, {rows[-1]['seconds'] / 60:.0f} minutes", fill="black")
     draw.text((WIDTH - 50, HEIGHT - 20), str(last), fill="black")
     return image
