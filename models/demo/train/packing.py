@@ -40,13 +40,14 @@ class Batch:
         ids, positions, targets = [], [], [[] for _ in examples]
         for rows in packs([len(e.ids) for e in examples]):
             length, cells = len(examples[rows[0]].ids), []
-            for row, e in enumerate(examples[i] for i in rows):
+            for row, index in enumerate(rows):
+                e = examples[index]
                 objects = iter(e.objects)
                 for i, token in enumerate(e.ids):
                     if token == bbox:
                         self.regions.append((len(ids), next(objects)))
                     if i >= e.n_prompt:
-                        targets[rows[row]].append((len(ids) - 1, token))
+                        targets[index].append((len(ids) - 1, token))
                     ids.append(token)
                     positions.append(len(prefix) + i)
                     cells.append(row * length + i)

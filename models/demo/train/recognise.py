@@ -30,7 +30,7 @@ RIDGE = 0.1  # share of the mean variance added to the within-class one
 STEPS, BATCH, LR = 900, 1024, 1e-3
 NOISE = 0.25  # added to a vector, of its spread
 SHARP = 8.0  # of the choice among symbols
-FAR, LOUD = 0.5, 5.0  # weights of the distance to the symbol, and of what is said where no region is
+FAR, TALKATIVE = 0.5, 5.0  # weights of the distance to the symbol, and of what is said where no region is
 
 
 @torch.no_grad()
@@ -101,8 +101,8 @@ def opened(weight, x, y):
     return gate
 
 
-def fit(read, held, others, y, codes):
-    """Gates and factors [n, H] of units that answer with `codes` [n, H]."""
+def fit(read, after, others, y, codes):
+    """Gates and factors [n, H] of units that answer with `codes` [n, H], from what `FirstLayer` gives."""
     weight, spread = discriminants(read, y, len(codes))
     gate = torch.nn.Parameter(opened(weight, read, y))
     factor = torch.nn.Parameter(torch.zeros_like(weight))
@@ -115,9 +115,9 @@ def fit(read, held, others, y, codes):
             group["lr"] = LR * cosine(step, STEPS, warmup=1)
         some, other = torch.randint(len(read), (BATCH,)), torch.randint(len(others), (BATCH,))
         answer = said(read[some] + NOISE * spread * torch.randn(BATCH, len(spread)))
-        score = SHARP * (held[some] + answer) @ codes.T / codes.pow(2).sum(1).mean()
+        score = SHARP * (after[some] + answer) @ codes.T / codes.pow(2).sum(1).mean()
         loss = (F.cross_entropy(score, y[some]) + FAR * (answer - codes[y[some]]).pow(2).mean() / size
-                + LOUD * said(others[other]).pow(2).mean() / size)
+                + TALKATIVE * said(others[other]).pow(2).mean() / size)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -31,7 +31,6 @@ from start import condition, start
 from symbolic import Symbols, SymbolicScene, boxes_of
 from training import Log, answer_loss, cosine, jittered, load_state, reduced, save_state
 
-
 SHORT = {"colour": 2, "position": 1, "size": 1}
 READ = {"colour": 1, "position": 0.5, "size": 0.3, "caption": 2, "captions": 1.5, "relation": 3, "pointing": 2, "choice": 2,
         "dialogue": 1}
@@ -121,7 +120,8 @@ class Trainer:
             self.load(before, {"eyes": self.model.eyes})
         else:
             self.load(before, {"model": self.model})
-        condition(self.model, self.features)
+        if self.stage.eyes > 0:
+            condition(self.model, self.features)
 
     def parameter_groups(self):
         """What learns, with its learning rate; the rest is frozen."""
