@@ -5,6 +5,8 @@
 
 use crate::custom::CustomOp;
 use crate::device::{CPU, device_name};
+pub use crate::memory::Memory;
+use crate::memory::{Floating, Turn, fresh_id};
 use crate::rehearsal::{GraphPlan, NodePlan};
 use crate::roi_align::RoiState;
 use crate::stable_box::StableBox;
@@ -127,15 +129,6 @@ impl<'g> Builder<'g> {
         (t, self.register_input(t))
     }
 
-    /// A float input that keeps its value between runs.
-    pub fn persistent_input(&self, name: &str, ne: &[usize]) -> (Tensor<'g>, Input) {
-        let t = self.leaf(name, ne);
-        // SAFETY: `t` belongs to this builder's context. An output's memory is never reused, which
-        // is the property wanted here.
-        unsafe { sys::ggml_set_output(t.as_ptr()) };
-        (t, self.register_input(t))
-    }
-
     fn leaf(&self, name: &str, ne: &[usize]) -> Tensor<'g> {
         let t = self.ctx.new_tensor(crate::DType::F32, ne);
         // SAFETY: `t` belongs to this builder's context.
@@ -157,7 +150,8 @@ impl<'g> Builder<'g> {
         t
     }
 
-    /// Marks `t` as a result under `name`; its value stays readable until the next run.
+    /// Marks `t` as a result under `name`; its value stays readable until the next run, of this graph or of another in
+    /// the same memory.
     pub fn output(&self, t: Tensor<'g>, name: &str) -> Output {
         self.named(t, name);
         // SAFETY: `t` belongs to this builder's context.
@@ -208,36 +202,28 @@ pub struct PlacedNode {
     pub device: String,
 }
 
-/// A graph allocated on one backend, with the storage that its tensors live in.
+/// A graph on one backend, and the storage that its tensors live in when it is their turn.
 pub struct Graph {
     name: String,
-    backend: Backend,
+    id: u64,
     graph: NonNull<sys::ggml_cgraph>,
     inputs: Vec<NonNull<sys::ggml_tensor>>,
     outputs: Vec<NonNull<sys::ggml_tensor>>,
     rois: Vec<StableBox<RoiState>>,
     /// Kept for the nodes that point to them.
     _ops: Vec<Arc<dyn CustomOp>>,
-    galloc: GraphAllocator,
+    memory: Memory,
+    floating: Floating,
     /// In the order of their addresses, which is the order in which they are locked.
     sources: Vec<Source>,
     /// Whether the last run succeeded: outputs hold nothing before.
-    has_run: bool,
+    has_run: Cell<bool>,
     _ctx: Context,
 }
 
 // SAFETY: all pointers lead into storage that the graph owns or keeps alive through Arc; nothing
 // is bound to a thread, and `run` takes `&mut self`.
 unsafe impl Send for Graph {}
-
-struct GraphAllocator(NonNull<sys::ggml_gallocr>);
-
-impl Drop for GraphAllocator {
-    fn drop(&mut self) {
-        // SAFETY: created by ggml_gallocr_new, freed once.
-        unsafe { sys::ggml_gallocr_free(self.0.as_ptr()) }
-    }
-}
 
 impl Graph {
     /// Builds and allocates a graph of at most `max_nodes` nodes. `build` records the nodes and
@@ -253,6 +239,20 @@ impl Graph {
         max_nodes: usize,
         build: impl for<'g> FnOnce(&Builder<'g>) -> std::result::Result<R, E>,
     ) -> std::result::Result<(Graph, R), E> {
+        Self::build_in(name, &Memory::new(backend)?, max_nodes, build)
+    }
+
+    /// Like [`Graph::build`], in memory that the graph takes turns with.
+    ///
+    /// # Errors
+    /// As [`Graph::build`].
+    pub fn build_in<R, E: From<Error>>(
+        name: &str,
+        memory: &Memory,
+        max_nodes: usize,
+        build: impl for<'g> FnOnce(&Builder<'g>) -> std::result::Result<R, E>,
+    ) -> std::result::Result<(Graph, R), E> {
+        let backend = memory.backend();
         let ctx = Context::for_graph(max_nodes)?;
         let graph = ctx.new_graph(max_nodes);
         let builder = Builder {
@@ -276,40 +276,72 @@ impl Graph {
         sources.sort_by_key(|s| Arc::as_ptr(&s.set).addr());
         let (outputs, rois) = (builder.outputs.take(), builder.rois.take());
         let ops = builder.ops.take();
-        let galloc = allocate(name, backend, graph)?;
         let graph = Graph {
             name: name.into(),
-            backend: backend.clone(),
+            id: fresh_id(),
             graph,
             inputs,
             outputs,
             rois,
             _ops: ops,
-            galloc,
+            memory: memory.clone(),
+            floating: Floating::of(&ctx),
             sources,
-            has_run: false,
+            has_run: Cell::new(false),
             _ctx: ctx,
         };
-        tracing::debug!(name, bytes = graph.buffer_size(), "graph allocated");
+        if !backend.note(|r| r.graphs.push(graph.plan())) {
+            graph.take(&mut memory.lock())?;
+            tracing::debug!(name, bytes = graph.buffer_size(), "graph allocated");
+        }
         Ok((graph, handles))
     }
 
-    /// Bytes of the buffer that holds the graph's intermediate tensors.
+    /// Bytes of the memory that holds the graph's intermediate tensors.
     pub fn buffer_size(&self) -> usize {
-        // SAFETY: the allocator has one buffer, index 0.
-        unsafe { sys::ggml_gallocr_get_buffer_size(self.galloc.0.as_ptr(), 0) }
+        self.memory.lock().bytes()
+    }
+
+    /// Takes the memory, if another graph has it: what this one had in it is lost.
+    fn take(&self, turn: &mut Turn) -> Result<()> {
+        if turn.is_of(self.id) {
+            return Ok(());
+        }
+        self.has_run.set(false);
+        // SAFETY: the graph is alive, with all tensors of its context, which nobody else has.
+        match unsafe { turn.take(self.id, self.graph, &self.floating) } {
+            true => Ok(()),
+            false => {
+                Err(Error::Create { action: format!("allocate memory for graph `{}`", self.name) })
+            }
+        }
+    }
+
+    /// What it would take, for a rehearsal.
+    fn plan(&self) -> GraphPlan {
+        let backend = self.memory.backend();
+        // SAFETY: the graph is alive, and in a rehearsal nothing lies anywhere.
+        let bytes = unsafe { self.memory.lock().need(self.graph) };
+        let nodes = nodes(self.graph).map(|node| {
+            let ((name, op), is_supported) = (describe_node(node), is_supported(backend, node));
+            NodePlan { name, op, is_supported }
+        });
+        let (name, memory) = (self.name.clone(), self.memory.id());
+        GraphPlan { name, memory, bytes, nodes: nodes.collect() }
     }
 
     /// Fills an input.
     ///
     /// # Errors
-    /// [`Error::Length`] if the number of elements differs.
+    /// [`Error::Length`] if the number of elements differs, [`Error::Create`] if the graph lacks memory that it has had to
+    /// give away.
     pub fn set(&mut self, input: Input, data: &[f32]) -> Result<()> {
-        if self.backend.is_rehearsal() {
+        if self.memory.backend().is_rehearsal() {
             return Ok(());
         }
-        let t = self.inputs[input.0];
-        set_floats(t, data)
+        let mut turn = self.memory.lock();
+        self.take(&mut turn)?;
+        set_floats(self.inputs[input.0], data)
     }
 
     /// The interpolation state of a RoIAlign node.
@@ -322,39 +354,42 @@ impl Graph {
     /// # Errors
     /// [`Error::Cancelled`] if the backend's token was cancelled, [`Error::Compute`] otherwise.
     pub fn run(&mut self) -> Result<()> {
-        if self.backend.cancel_token().is_cancelled() {
+        let backend = self.memory.backend();
+        if backend.cancel_token().is_cancelled() {
             return Err(Error::Cancelled);
         }
-        if self.backend.is_rehearsal() {
-            let (graph, reason) = (self.name.clone(), "this is a rehearsal".into());
-            return Err(Error::Compute { graph, reason });
+        let failed = |reason: String| Error::Compute { graph: self.name.clone(), reason };
+        if backend.is_rehearsal() {
+            return Err(failed("this is a rehearsal".into()));
         }
-        self.has_run = false;
-        let (backend, graph) = (&self.backend, self.graph.as_ptr());
-        // SAFETY: allocated on this backend in `build`; `self` keeps all storage alive, and the
-        // sets that it shares with other graphs are locked.
+        let mut turn = self.memory.lock();
+        if !turn.is_of(self.id) && !self.inputs.is_empty() {
+            return Err(failed("another graph took its memory after its inputs were set".into()));
+        }
+        self.take(&mut turn)?;
+        self.has_run.set(false);
+        let graph = self.graph.as_ptr();
+        // SAFETY: it has its memory on this backend; `self` keeps all storage alive, and the memory and the sets that it
+        // shares with other graphs are locked.
         match locked(&self.sources, &mut || unsafe { backend.compute(graph) }) {
             sys::GGML_STATUS_SUCCESS => {
-                self.has_run = true;
+                self.has_run.set(true);
                 Ok(())
             }
             sys::GGML_STATUS_ABORTED => Err(Error::Cancelled),
-            status => Err(Error::Compute {
-                graph: self.name.clone(),
-                reason: match status {
-                    sys::GGML_STATUS_ALLOC_FAILED => "out of memory".into(),
-                    other => format!("status {other}"),
-                },
-            }),
+            sys::GGML_STATUS_ALLOC_FAILED => Err(failed("out of memory".into())),
+            other => Err(failed(format!("status {other}"))),
         }
     }
 
     /// Reads an output of the last run into `out`, which is resized to fit.
     ///
     /// # Panics
-    /// If the graph was not run, or its last run failed.
+    /// If the graph was not run, its last run failed, or another graph has taken its memory.
     pub fn get(&self, output: Output, out: &mut Vec<f32>) {
-        assert!(self.has_run, "graph `{}` has no results yet", self.name);
+        let turn = self.memory.lock();
+        let has_results = self.has_run.get() && turn.is_of(self.id);
+        assert!(has_results, "graph `{}` has no results", self.name);
         read_floats(self.outputs[output.0], out);
     }
 
@@ -363,10 +398,15 @@ impl Graph {
         ne_of(self.outputs[output.0])
     }
 
-    /// Every node in the order in which they run.
-    pub fn nodes(&self) -> Vec<PlacedNode> {
-        // SAFETY: they belong to this graph, which is allocated.
-        nodes(self.graph).map(|node| unsafe { placed_node(node) }).collect()
+    /// Every node in the order in which they run. Takes the memory: results of others in it are lost.
+    ///
+    /// # Errors
+    /// [`Error::Create`] if there is not enough of it.
+    pub fn nodes(&self) -> Result<Vec<PlacedNode>> {
+        let mut turn = self.memory.lock();
+        self.take(&mut turn)?;
+        // SAFETY: they belong to this graph, which has its memory.
+        Ok(nodes(self.graph).map(|node| unsafe { placed_node(node) }).collect())
     }
 }
 
@@ -461,45 +501,5 @@ fn check_supported(backend: &Backend, graph: NonNull<sys::ggml_cgraph>) -> Resul
             let (node, op) = describe_node(node);
             Err(Error::Unsupported { device: backend.info().name.clone(), node, op })
         }
-    }
-}
-
-/// What a graph would take, for a rehearsal.
-fn plan(
-    name: &str,
-    backend: &Backend,
-    graph: NonNull<sys::ggml_cgraph>,
-    galloc: &GraphAllocator,
-) -> GraphPlan {
-    let mut bytes = 0;
-    // SAFETY: allocator and graph are alive; without node buffers all nodes are for the one buffer, whose size is written.
-    unsafe {
-        let none = std::ptr::null();
-        let (galloc, graph) = (galloc.0.as_ptr(), graph.as_ptr());
-        sys::ggml_gallocr_reserve_n_size(galloc, graph, none, none, &mut bytes);
-    }
-    let nodes = nodes(graph).map(|node| {
-        let ((name, op), is_supported) = (describe_node(node), is_supported(backend, node));
-        NodePlan { name, op, is_supported }
-    });
-    GraphPlan { name: name.into(), bytes, nodes: nodes.collect() }
-}
-
-fn allocate(
-    name: &str,
-    backend: &Backend,
-    graph: NonNull<sys::ggml_cgraph>,
-) -> Result<GraphAllocator> {
-    let failed = || Error::Create { action: format!("allocate memory for graph `{name}`") };
-    // SAFETY: the buffer type belongs to a registered device.
-    let raw = unsafe { sys::ggml_gallocr_new(backend.buffer_type()) };
-    let galloc = GraphAllocator(NonNull::new(raw).ok_or_else(failed)?);
-    if backend.note(|r| r.graphs.push(plan(name, backend, graph, &galloc))) {
-        return Ok(galloc);
-    }
-    // SAFETY: allocator and graph are alive; on failure nothing of the graph is used again.
-    match unsafe { sys::ggml_gallocr_alloc_graph(galloc.0.as_ptr(), graph.as_ptr()) } {
-        true => Ok(galloc),
-        false => Err(failed()),
     }
 }

@@ -30,6 +30,7 @@ pub mod interpolated;
 pub mod llama;
 mod logging;
 pub mod maps;
+mod memory;
 #[cfg(feature = "dynamic-cpu")]
 mod modules;
 pub mod nn;

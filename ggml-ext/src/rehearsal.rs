@@ -1,5 +1,7 @@
 //! What graphs and tensors would take on a device, found out without taking it.
 
+use std::collections::BTreeMap;
+
 /// Needs of what was made on a backend that only rehearses ([`crate::Backend::rehearse`]).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rehearsal {
@@ -20,6 +22,8 @@ pub struct Rehearsal {
 pub struct GraphPlan {
     /// Its name.
     pub name: String,
+    /// Graphs with the same number here take turns with one piece of memory.
+    pub memory: u64,
     /// Bytes of its intermediate tensors.
     pub bytes: usize,
     /// Its nodes, in the order in which they would run.
@@ -40,10 +44,17 @@ pub struct NodePlan {
 impl Rehearsal {
     /// Bytes of the device's memory that all of it takes together.
     pub fn total(&self) -> usize {
-        self.weights
-            + self.tensors
-            + self.scratch
-            + self.graphs.iter().map(|g| g.bytes).sum::<usize>()
+        self.weights + self.tensors + self.scratch + self.intermediate()
+    }
+
+    /// Bytes of the graphs' intermediate tensors: of those that take turns, the largest counts.
+    pub fn intermediate(&self) -> usize {
+        let mut largest = BTreeMap::new();
+        for graph in &self.graphs {
+            let bytes = largest.entry(graph.memory).or_insert(0);
+            *bytes = graph.bytes.max(*bytes);
+        }
+        largest.values().sum()
     }
 
     /// Nodes that the device has no kernel for.

@@ -359,7 +359,10 @@ impl Engine {
 
     /// Nodes of the image side's graphs, each with the device that runs it, and those of the language model that ran while
     /// [`EngineOptions::trace`] was on.
-    pub fn nodes(&self) -> [Vec<PlacedNode>; 2] {
+    ///
+    /// # Errors
+    /// If the memory for the image side's graphs is gone: they take turns with it.
+    pub fn nodes(&self) -> Result<[Vec<PlacedNode>; 2]> {
         self.pipeline.nodes()
     }
 

@@ -292,8 +292,8 @@ impl Pipeline {
     }
 
     /// The nodes of the image side that are built, and those of the language model that were computed while tracing.
-    pub(crate) fn nodes(&self) -> [Vec<PlacedNode>; 2] {
-        [self.sight.nodes(), self.session.nodes()]
+    pub(crate) fn nodes(&self) -> Result<[Vec<PlacedNode>; 2]> {
+        Ok([self.sight.nodes()?, self.session.nodes()])
     }
 
     /// Forgets all images and empties the cache.

@@ -3,6 +3,7 @@
 mod graphs;
 mod interpolated;
 mod maps;
+mod memory;
 mod roi_align;
 mod winograd;
 

@@ -7,7 +7,7 @@ use crate::preprocess::Pixels;
 use crate::pyramid::{self, PyramidStage};
 use crate::region::RegionStage;
 use crate::vision::Vision;
-use ggml_ext::graph::Graph;
+use ggml_ext::graph::{Graph, Memory};
 use ggml_ext::roi_align::{RoiAlignParams, RoiBox};
 use gpt4roi_models::names::{gguf, weight};
 use gpt4roi_models::specs::{Checkpoint, Part, mmproj_specs};
@@ -15,8 +15,9 @@ use gpt4roi_models::specs::{Checkpoint, Part, mmproj_specs};
 pub(super) fn measure(bench: &mut Bench<'_>, mmproj: &MmprojFile) -> Result<()> {
     let (hp, weights) = (&mmproj.hparams, &mmproj.weights);
     let bytes = Bytes::of(mmproj);
-    let mut vision = Vision::new(&bench.backend, hp, weights)?;
-    let mut stage = PyramidStage::new(&bench.backend, hp, weights, vision.levels(), false)?;
+    let memory = &Memory::new(&bench.backend)?;
+    let mut vision = Vision::new(memory, hp, weights)?;
+    let mut stage = PyramidStage::new(memory, hp, weights, vision.levels(), false)?;
     let pixels = noise(hp.vision.image_size);
     let mut states = vision.run(&pixels, None)?;
     bench.time("vision", costs::vision(hp, bytes.vision), || {
@@ -35,8 +36,7 @@ pub(super) fn measure(bench: &mut Bench<'_>, mmproj: &MmprojFile) -> Result<()> 
             .time(&format!("roi_align x{n}"), costs::roi_align(&hp.region, n), || pooling.run())?;
     }
     let low_memory = bench.options.low_memory;
-    let mut region =
-        RegionStage::new(&bench.backend, hp, weights, stage.levels(), false, low_memory);
+    let mut region = RegionStage::new(memory, hp, weights, stage.levels(), false, low_memory);
     for &n in &bench.options.regions {
         let boxes: Vec<RoiBox> = (0..n).map(some_box).collect();
         let cost = costs::region(&hp.region, n, bytes.region);

@@ -8,7 +8,7 @@ use crate::region::RegionStage;
 use crate::trace::{Stage, StageTimings, Trace};
 use crate::vision::{HiddenStates, Vision};
 use ggml_ext::Backend;
-use ggml_ext::graph::{Graph, PlacedNode};
+use ggml_ext::graph::{Memory, PlacedNode};
 use ggml_ext::roi_align::RoiBox;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -79,9 +79,11 @@ impl ImageSide {
             backend.limit_scratch(LOW_SCRATCH);
         }
         let (hp, weights) = (&mmproj.hparams, &mmproj.weights);
-        let vision = Vision::new(backend, hp, weights)?;
-        let pyramid = PyramidStage::new(backend, hp, weights, vision.levels(), tracing)?;
-        let region = RegionStage::new(backend, hp, weights, pyramid.levels(), tracing, low_memory);
+        // The stages run one after the other, and what they hand on lies elsewhere.
+        let memory = &Memory::new(backend)?;
+        let vision = Vision::new(memory, hp, weights)?;
+        let pyramid = PyramidStage::new(memory, hp, weights, vision.levels(), tracing)?;
+        let region = RegionStage::new(memory, hp, weights, pyramid.levels(), tracing, low_memory);
         Ok(ImageSide { preprocess, vision, pyramid, region })
     }
 
@@ -91,9 +93,14 @@ impl ImageSide {
     }
 
     /// The nodes of all graphs that are built.
-    pub(crate) fn nodes(&self) -> Vec<PlacedNode> {
-        let graphs = [self.vision.graph(), self.pyramid.graph()];
-        graphs.into_iter().chain(self.region.graphs()).flat_map(Graph::nodes).collect()
+    pub(crate) fn nodes(&self) -> Result<Vec<PlacedNode>> {
+        let mut nodes = Vec::new();
+        for graph in
+            [self.vision.graph(), self.pyramid.graph()].into_iter().chain(self.region.graphs())
+        {
+            nodes.extend(graph.nodes()?);
+        }
+        Ok(nodes)
     }
 }
 
@@ -132,7 +139,7 @@ pub(crate) struct Sight {
 }
 
 impl Sight {
-    pub(super) fn nodes(&self) -> Vec<PlacedNode> {
+    pub(super) fn nodes(&self) -> Result<Vec<PlacedNode>> {
         self.side.nodes()
     }
 

@@ -11,8 +11,7 @@ use crate::error::Result;
 use crate::trace::{Taps, Trace};
 use crate::vision::HiddenStates;
 use crate::weights::{Weights, slots};
-use ggml_ext::Backend;
-use ggml_ext::graph::{Builder, Graph};
+use ggml_ext::graph::{Builder, Graph, Input, Memory};
 use ggml_ext::maps::{Maps, stored_shapes};
 use ggml_ext::weights::TensorSet;
 use gpt4roi_models::hparams::{MmprojHparams, RegionHparams};
@@ -45,16 +44,18 @@ pub(crate) fn maps<'g>(
 /// The stage: its graph is built once and allocates nothing when run.
 pub(crate) struct PyramidStage {
     graph: Graph,
+    coords_input: Input,
+    coords: Vec<f32>,
     taps: Taps,
     states: Arc<TensorSet>,
     levels: Arc<TensorSet>,
 }
 
 impl PyramidStage {
-    /// Builds the stage on the tensors that `states` names; with `tracing` every intermediate map
+    /// Builds the stage in `memory`, on the tensors that `states` names; with `tracing` every intermediate map
     /// can be read.
     pub(crate) fn new(
-        backend: &Backend,
+        memory: &Memory,
         hp: &MmprojHparams,
         weights: &Arc<TensorSet>,
         states: &Arc<TensorSet>,
@@ -62,10 +63,11 @@ impl PyramidStage {
     ) -> Result<PyramidStage> {
         let r = &hp.region;
         let n_channels = r.n_channels as usize;
+        let backend = memory.backend();
         let levels = slots(backend, &stored_shapes(backend, NAME, &sides(r), n_channels))?;
         let n_levels = r.taps.len();
         let max_nodes = n_levels * (24 + 24 * r.n_fuse as usize) + 16;
-        let (mut graph, (coords, taps)) = Graph::build("pyramid", backend, max_nodes, |g| {
+        let (graph, (coords_input, taps)) = Graph::build_in("pyramid", memory, max_nodes, |g| {
             let w = Weights::new(g, weights);
             let mut taps = Taps::default();
             if !tracing {
@@ -73,7 +75,7 @@ impl PyramidStage {
                 let _ = g.lend(&levels, NAME);
             }
             let grid = hp.vision.grid() as usize;
-            let (coords, coords_input) = g.persistent_input("coords", &[2, grid * grid]);
+            let (coords, coords_input) = g.input("coords", &[2, grid * grid]);
             let tapped = Weights::new(g, states);
             let mut maps = input::maps(g, &w, hp, &tapped, coords, tracing.then_some(&mut taps))?;
             for f in 0..r.n_fuse {
@@ -87,8 +89,8 @@ impl PyramidStage {
             stored.ok_or_else(|| crate::Error::internal("no place for the pyramid"))?;
             Ok::<_, crate::Error>((coords_input, taps))
         })?;
-        graph.set(coords, &input::coords(hp.vision.grid() as usize))?;
-        Ok(PyramidStage { graph, taps, states: states.clone(), levels })
+        let coords = input::coords(hp.vision.grid() as usize);
+        Ok(PyramidStage { graph, coords_input, coords, taps, states: states.clone(), levels })
     }
 
     pub(crate) fn graph(&self) -> &Graph {
@@ -108,6 +110,7 @@ impl PyramidStage {
         trace: Option<&mut Trace>,
     ) -> Result<Pyramid> {
         assert!(Arc::ptr_eq(&states.levels, &self.states), "states of another vision stage");
+        self.graph.set(self.coords_input, &self.coords)?;
         self.graph.run()?;
         if let Some(trace) = trace {
             self.taps.record(&self.graph, trace, false /* append */);

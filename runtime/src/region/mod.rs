@@ -7,8 +7,7 @@ use crate::error::Result;
 use crate::pyramid::{self, Pyramid};
 use crate::trace::{Taps, Trace};
 use crate::weights::Weights;
-use ggml_ext::Backend;
-use ggml_ext::graph::{Graph, Input, Output};
+use ggml_ext::graph::{Graph, Input, Memory, Output};
 use ggml_ext::roi_align::{RoiAlign, RoiAlignParams, RoiBox};
 use ggml_ext::weights::TensorSet;
 use gpt4roi_models::hparams::MmprojHparams;
@@ -32,7 +31,7 @@ pub(crate) struct RegionTokens {
 /// The stage. A graph is built for each number of regions and kept; run again, it allocates
 /// nothing but the result.
 pub(crate) struct RegionStage {
-    backend: Backend,
+    memory: Memory,
     hp: MmprojHparams,
     weights: Arc<TensorSet>,
     pyramid: Arc<TensorSet>,
@@ -54,9 +53,9 @@ struct RegionGraph {
 }
 
 impl RegionStage {
-    /// A stage over the maps that `pyramid` names.
+    /// A stage over the maps that `pyramid` names, with its graphs in `memory`.
     pub(crate) fn new(
-        backend: &Backend,
+        memory: &Memory,
         hp: &MmprojHparams,
         weights: &Arc<TensorSet>,
         pyramid: &Arc<TensorSet>,
@@ -64,7 +63,7 @@ impl RegionStage {
         low_memory: bool,
     ) -> RegionStage {
         RegionStage {
-            backend: backend.clone(),
+            memory: memory.clone(),
             hp: hp.clone(),
             weights: weights.clone(),
             pyramid: pyramid.clone(),
@@ -110,14 +109,7 @@ impl RegionStage {
     fn graph_for(&mut self, n_regions: usize) -> Result<&mut RegionGraph> {
         let graph = match self.graphs.iter().position(|g| g.n_regions == n_regions) {
             Some(i) => self.graphs.remove(i),
-            None => match self.build(n_regions) {
-                Err(_) if !self.graphs.is_empty() => {
-                    // Perhaps for want of memory, which the others hold.
-                    self.graphs.clear();
-                    self.build(n_regions)?
-                }
-                graph => graph?,
-            },
+            None => self.build(n_regions)?,
         };
         if self.graphs.len() == MAX_GRAPHS {
             self.graphs.remove(0);
@@ -132,7 +124,7 @@ impl RegionStage {
         let side = self.hp.vision.image_size as f32;
         let max_nodes = 32 * r.taps.len() + 64;
         let (graph, (boxes, rois, embeds, taps)) =
-            Graph::build("region", &self.backend, max_nodes, |g| {
+            Graph::build_in("region", &self.memory, max_nodes, |g| {
                 let w = Weights::new(g, &self.weights);
                 let maps = pyramid::maps(g, r, &self.pyramid)?;
                 let mut taps = Taps::default();

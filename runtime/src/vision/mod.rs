@@ -10,8 +10,7 @@ use crate::error::Result;
 use crate::preprocess::Pixels;
 use crate::trace::Trace;
 use crate::weights::{Weights, slots, store};
-use ggml_ext::Backend;
-use ggml_ext::graph::{Graph, Input, Output};
+use ggml_ext::graph::{Graph, Input, Memory, Output};
 use ggml_ext::weights::TensorSet;
 use gpt4roi_models::hparams::MmprojHparams;
 use gpt4roi_models::names::gguf;
@@ -44,16 +43,16 @@ pub(crate) struct Vision {
 
 impl Vision {
     pub(crate) fn new(
-        backend: &Backend,
+        memory: &Memory,
         hp: &MmprojHparams,
         weights: &Arc<TensorSet>,
     ) -> Result<Vision> {
         let (d, n) = (hp.vision.n_embd as usize, hp.vision.n_positions() as usize);
         let shapes: Vec<_> =
             (0..hp.region.taps.len()).map(|l| (state_name(l), vec![d, n])).collect();
-        let levels = slots(backend, &shapes)?;
+        let levels = slots(memory.backend(), &shapes)?;
         let max_nodes = (hp.region.last_tap() as usize + 2) * NODES_PER_BLOCK;
-        let (graph, (pixels, image_embeds)) = Graph::build("vision", backend, max_nodes, |g| {
+        let (graph, (pixels, image_embeds)) = Graph::build_in("vision", memory, max_nodes, |g| {
             let w = Weights::new(g, weights);
             let side = hp.vision.image_size as usize;
             let (pixels, input) = g.input("pixels", &[side, side, 3]);

@@ -115,9 +115,7 @@ fn parts(needs: &Needs, n_ctx: usize) -> Vec<Part> {
     let n_blocks = language.blocks.len();
     add("image side", "weights", image.weights + image.mapped);
     add("", "feature maps", image.tensors);
-    for graph in &image.graphs {
-        add("", &format!("graph {}", graph.name), graph.bytes);
-    }
+    add("", "intermediate values", image.intermediate());
     add("", "scratch of convolutions", image.scratch);
     add("language model", "embedding table", language.embedding);
     add("", &format!("{n_blocks} blocks"), language.blocks.iter().sum());
