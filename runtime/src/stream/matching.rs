@@ -126,7 +126,7 @@ mod tests {
     fn store(n: usize, fps: Option<f64>) -> FrameStore {
         let pixels = vec![0u8; n];
         let format = VideoFormat::Raw { pixel: PixelFormat::Gray8, size: (1, 1) };
-        let options = VideoOptions { format: Some(format), fps };
+        let options = VideoOptions { format: Some(format), fps, ..VideoOptions::default() };
         let mut video = VideoReader::new(&pixels[..], options).unwrap();
         let mut store = FrameStore::new(video.interval());
         while let Some(frame) = video.next_frame() {

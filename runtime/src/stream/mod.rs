@@ -44,6 +44,6 @@ pub use schedule::{
 };
 pub use source::{Source, Video};
 pub use video::{
-    Error as VideoError, PixelFormat, VideoFormat, VideoFrame, VideoOptions, VideoReader,
+    Colours, Error as VideoError, PixelFormat, VideoFormat, VideoFrame, VideoOptions, VideoReader,
 };
 pub use worker::{Manner, work};

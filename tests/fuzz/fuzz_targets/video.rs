@@ -1,4 +1,4 @@
-//! Any bytes as a video: the first picks the format.
+//! Any bytes as a video: the first picks the format, and whether rows are padded.
 #![no_main]
 
 use gpt4roi::stream::{PixelFormat, VideoFormat, VideoOptions, VideoReader};
@@ -9,7 +9,8 @@ fuzz_target!(|data: &[u8]| {
         return;
     };
     let raw = |pixel| Some(VideoFormat::Raw { pixel, size: (7, 5) });
-    let format = match kind {
+    let row_align = (kind >= 8).then_some(8);
+    let format = match kind % 8 {
         0 => None,
         1 => Some(VideoFormat::Mjpeg),
         2 => Some(VideoFormat::Y4m),
@@ -17,7 +18,8 @@ fuzz_target!(|data: &[u8]| {
         4 => raw(PixelFormat::Yuyv422),
         _ => raw(PixelFormat::I422),
     };
-    let Ok(mut video) = VideoReader::new(bytes, VideoOptions { format, fps: Some(5.0) }) else {
+    let options = VideoOptions { format, fps: Some(5.0), row_align, ..VideoOptions::default() };
+    let Ok(mut video) = VideoReader::new(bytes, options) else {
         return;
     };
     let mut seq = 0;

@@ -32,6 +32,9 @@ pub enum Error {
         /// Height.
         height: u32,
     },
+    /// Rows cannot be padded to that.
+    #[error("rows padded to multiples of {0} bytes: choose a power of two up to 4096")]
+    RowAlign(u32),
     /// The end comes within a frame.
     #[error("the video ends within frame {seq}: {got} of {expected} bytes")]
     CutOff {

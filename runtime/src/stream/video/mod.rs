@@ -25,13 +25,13 @@ mod y4m;
 
 pub use error::Error;
 pub use frame::VideoFrame;
-pub use pixel::PixelFormat;
+pub use pixel::{Colours, PixelFormat};
 
 use std::io::{BufRead, BufReader, Chain, Cursor, Read};
 use std::time::Instant;
 
 use frame::Form;
-use pixel::{Colours, Layout};
+use pixel::Layout;
 
 /// What a video comes as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +56,10 @@ pub struct VideoOptions {
     pub format: Option<VideoFormat>,
     /// Frames a second, if the video does not say so; without, a frame's time is when it came.
     pub fps: Option<f64>,
+    /// How YUV was made; without, what the header says, and BT.709 from 720 rows on.
+    pub colours: Option<Colours>,
+    /// Rows of every plane are padded to multiples of so many bytes, a power of two.
+    pub row_align: Option<u32>,
 }
 
 /// Reads frames one after the other.
@@ -95,12 +99,13 @@ impl<R: Read> VideoReader<R> {
         let kind = match format {
             VideoFormat::Mjpeg => Kind::Mjpeg(mjpeg::Splitter::default()),
             VideoFormat::Raw { pixel, size } => {
-                Kind::Raw(Layout::new(pixel, size, Colours::of_height(size.1))?)
+                let layout = Layout::new(pixel, size, Colours::of_height(size.1))?;
+                Kind::Raw(layout.with(&options)?)
             }
             VideoFormat::Y4m => {
                 let header = y4m::header(&mut reader)?;
                 fps = fps.or(header.fps);
-                Kind::Y4m(header.layout)
+                Kind::Y4m(header.layout.with(&options)?)
             }
         };
         let began = Instant::now();

@@ -2,9 +2,11 @@
 
 use std::str::FromStr;
 
-use super::Error;
+use super::{Error, VideoOptions};
 use crate::RgbImage8;
 
+/// Largest number of bytes that rows are padded to.
+const MAX_ALIGN: u32 = 4096;
 /// Largest width or height.
 const MAX_SIDE: u32 = 1 << 15;
 /// Most pixels of a frame: an 8K picture has half of them.
@@ -63,11 +65,26 @@ impl FromStr for PixelFormat {
 
 /// How brightness and colour were made from RGB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Colours {
+pub struct Colours {
     /// ITU-R BT.709 instead of BT.601.
-    pub(super) hd: bool,
+    pub hd: bool,
     /// From 0 to 255 instead of from 16 to 235 (240 for colour).
-    pub(super) full_range: bool,
+    pub full_range: bool,
+}
+
+impl FromStr for Colours {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let (hd, full_range) = match name {
+            "bt601" => (false, false),
+            "bt601-full" => (false, true),
+            "bt709" => (true, false),
+            "bt709-full" => (true, true),
+            _ => return Err("choose bt601, bt709, bt601-full or bt709-full".into()),
+        };
+        Ok(Colours { hd, full_range })
+    }
 }
 
 impl Colours {
@@ -118,13 +135,14 @@ impl Factors {
     }
 }
 
-/// Frames that are nothing but pixels.
+/// Frames that are nothing but pixels, and what pads their rows.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Layout {
     pixel: PixelFormat,
     width: usize,
     height: usize,
     colours: Colours,
+    row_align: usize,
 }
 
 impl Layout {
@@ -137,7 +155,22 @@ impl Layout {
         if !fits(width) || !fits(height) || u64::from(width) * u64::from(height) > MAX_PIXELS {
             return Err(Error::Size { width, height });
         }
-        Ok(Layout { pixel, width: width as usize, height: height as usize, colours })
+        Ok(Layout { pixel, width: width as usize, height: height as usize, colours, row_align: 1 })
+    }
+
+    /// What the header of a video, or the height of its frames, does not say.
+    pub(super) fn with(self, options: &VideoOptions) -> Result<Layout, Error> {
+        let row_align = options.row_align.unwrap_or(1);
+        if !row_align.is_power_of_two() || row_align > MAX_ALIGN {
+            return Err(Error::RowAlign(row_align));
+        }
+        let colours = options.colours.unwrap_or(self.colours);
+        Ok(Layout { colours, row_align: row_align as usize, ..self })
+    }
+
+    /// Bytes of a row with what pads it.
+    fn padded(&self, n: usize) -> usize {
+        n.next_multiple_of(self.row_align)
     }
 
     /// Width and height of the planes of colour, where there are any.
@@ -153,16 +186,24 @@ impl Layout {
         }
     }
 
+    /// Bytes of a row of the first plane, and of a row of all planes of colour.
+    fn row_bytes(&self) -> (usize, usize) {
+        let (w, (cw, _)) = (self.width, self.chroma());
+        match self.pixel {
+            PixelFormat::Rgb24 | PixelFormat::Bgr24 => (3 * w, 0),
+            PixelFormat::Rgba | PixelFormat::Bgra => (4 * w, 0),
+            PixelFormat::Yuyv422 => (w.div_ceil(2) * 4, 0),
+            PixelFormat::Nv12 | PixelFormat::Nv21 => (w, self.padded(2 * cw)),
+            PixelFormat::Gray8 | PixelFormat::I420 | PixelFormat::I422 | PixelFormat::I444 => {
+                (w, 2 * self.padded(cw))
+            }
+        }
+    }
+
     /// Bytes of a frame.
     pub(super) fn n_bytes(&self) -> usize {
-        let n = self.width * self.height;
-        let (w, h) = self.chroma();
-        match self.pixel {
-            PixelFormat::Rgb24 | PixelFormat::Bgr24 => 3 * n,
-            PixelFormat::Rgba | PixelFormat::Bgra => 4 * n,
-            PixelFormat::Yuyv422 => self.width.div_ceil(2) * 4 * self.height,
-            _ => n + 2 * w * h,
-        }
+        let (first, colours) = self.row_bytes();
+        self.padded(first) * self.height + colours * self.chroma().1
     }
 
     /// A frame of [`Layout::n_bytes`] bytes as RGB. Colours of several pixels are each one's, without interpolation.
@@ -175,29 +216,31 @@ impl Layout {
     }
 
     fn row(self, bytes: &[u8], y: usize, out: &mut [u8]) {
-        let (w, f) = (self.width, self.colours.factors());
-        let row = |n: usize| &bytes[y * n..][..n];
+        let (w, h, f) = (self.width, self.height, self.colours.factors());
+        let (first, colours) = self.row_bytes();
+        let row = &bytes[y * self.padded(first)..][..first];
+        let ((cw, ch), begin) = (self.chroma(), self.padded(first) * h);
+        // The row of a plane of colour that is this row's.
+        let at = y * ch / h;
         match self.pixel {
-            PixelFormat::Rgb24 => out.copy_from_slice(row(3 * w)),
-            PixelFormat::Bgr24 => packed::<3>(row(3 * w), out, [2, 1, 0]),
-            PixelFormat::Rgba => packed::<4>(row(4 * w), out, [0, 1, 2]),
-            PixelFormat::Bgra => packed::<4>(row(4 * w), out, [2, 1, 0]),
-            PixelFormat::Gray8 => grey(row(w), out, f),
-            PixelFormat::Yuyv422 => yuyv(row(w.div_ceil(2) * 4), out, f),
+            PixelFormat::Rgb24 => out.copy_from_slice(row),
+            PixelFormat::Bgr24 => packed::<3>(row, out, [2, 1, 0]),
+            PixelFormat::Rgba => packed::<4>(row, out, [0, 1, 2]),
+            PixelFormat::Bgra => packed::<4>(row, out, [2, 1, 0]),
+            PixelFormat::Gray8 => grey(row, out, f),
+            PixelFormat::Yuyv422 => yuyv(row, out, f),
             PixelFormat::Nv12 | PixelFormat::Nv21 => {
-                let (cw, _) = self.chroma();
-                let colours = &bytes[w * self.height + y / 2 * 2 * cw..][..2 * cw];
+                let both = &bytes[begin + at * colours..][..2 * cw];
                 let first = usize::from(self.pixel == PixelFormat::Nv21);
-                interleaved(row(w), colours, first, out, f);
+                interleaved(row, both, first, out, f);
             }
             PixelFormat::I420 | PixelFormat::I422 | PixelFormat::I444 => {
-                let (cw, ch) = self.chroma();
-                let (begin, at) = (w * self.height, y * ch / self.height);
-                let u = &bytes[begin + at * cw..][..cw];
-                let v = &bytes[begin + (ch + at) * cw..][..cw];
+                let stride = colours / 2;
+                let u = &bytes[begin + at * stride..][..cw];
+                let v = &bytes[begin + (ch + at) * stride..][..cw];
                 match cw == w {
-                    true => planar::<1>(row(w), u, v, out, f),
-                    false => planar::<2>(row(w), u, v, out, f),
+                    true => planar::<1>(row, u, v, out, f),
+                    false => planar::<2>(row, u, v, out, f),
                 }
             }
         }

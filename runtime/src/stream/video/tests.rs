@@ -12,7 +12,8 @@ fn fixture(name: &str) -> Vec<u8> {
 const SIZE: (u32, u32) = (32, 24);
 
 fn raw(pixel: PixelFormat) -> VideoOptions {
-    VideoOptions { format: Some(VideoFormat::Raw { pixel, size: SIZE }), fps: Some(5.0) }
+    let format = Some(VideoFormat::Raw { pixel, size: SIZE });
+    VideoOptions { format, fps: Some(5.0), ..VideoOptions::default() }
 }
 
 fn frames(bytes: &[u8], options: VideoOptions) -> (Vec<VideoFrame>, Vec<String>) {
@@ -114,6 +115,72 @@ fn the_last_pixels_of_odd_sides_have_colours_of_their_own() {
     assert_eq!((rgb.data().len(), rgb.data()[8] > 250), (9, true));
 }
 
+/// The rows of planes of `bytes`, each as long as `rows` says, padded to multiples of `align`.
+fn padded(bytes: &[u8], rows: impl Iterator<Item = usize>, align: usize) -> Vec<u8> {
+    let (mut out, mut rest) = (Vec::new(), bytes);
+    for n in rows {
+        let (row, after) = rest.split_at(n);
+        out.extend_from_slice(row);
+        out.resize(out.len() + n.next_multiple_of(align) - n, 0xEE);
+        rest = after;
+    }
+    assert!(rest.is_empty());
+    out
+}
+
+#[test]
+fn what_pads_rows_is_skipped() {
+    let planes = |y: usize, c: usize, n: usize| {
+        std::iter::repeat_n(y, 24).chain(std::iter::repeat_n(c, n)).cycle().take(3 * (24 + n))
+    };
+    for (name, pixel, [y, c, n]) in [
+        ("nv12.raw", PixelFormat::Nv12, [32, 32, 12]),
+        ("yuyv422.raw", PixelFormat::Yuyv422, [64, 0, 0]),
+        ("bgra.raw", PixelFormat::Bgra, [128, 0, 0]),
+    ] {
+        let bytes = fixture(name);
+        let options = VideoOptions { row_align: Some(256), ..raw(pixel) };
+        assert_eq!(
+            pictures(&padded(&bytes, planes(y, c, n), 256), options),
+            pictures(&bytes, raw(pixel)),
+            "{name}"
+        );
+    }
+    // Planes of colour are padded each.
+    let y4m = fixture("yuv420p.y4m");
+    let header = y4m.iter().position(|b| *b == b'\n').unwrap() + 1;
+    let frame = 6 + 32 * 24 + 16 * 24;
+    let mut aligned = y4m[..header].to_vec();
+    for frame in y4m[header..].chunks(frame) {
+        let rows = std::iter::repeat_n(32, 24).chain(std::iter::repeat_n(16, 24));
+        aligned.extend_from_slice(&frame[..6]);
+        aligned.extend(padded(&frame[6..], rows, 64));
+    }
+    let options = VideoOptions { row_align: Some(64), ..VideoOptions::default() };
+    assert_eq!(pictures(&aligned, options), pictures(&y4m, VideoOptions::default()));
+}
+
+#[test]
+fn colours_are_what_the_options_say() {
+    let of = |name: &str| {
+        let colours = Some(name.parse().unwrap());
+        let options = VideoOptions { colours, ..raw(PixelFormat::Nv12) };
+        pictures(&fixture("nv12.raw"), options)
+    };
+    assert_eq!(of("bt601"), pictures(&fixture("nv12.raw"), raw(PixelFormat::Nv12)));
+    assert_ne!(of("bt601"), of("bt709"));
+    // In full range the bytes of grey are brightness as it is.
+    let (full, y) = (of("bt709-full"), &fixture("nv12.raw"));
+    let grey = |bytes: &[u8]| {
+        f64::from(bytes[0]) * 0.2126 + f64::from(bytes[1]) * 0.7152 + f64::from(bytes[2]) * 0.0722
+    };
+    let unclipped =
+        full[0].data().chunks_exact(3).zip(y).filter(|(p, _)| !p.contains(&0) && !p.contains(&255));
+    assert!(unclipped.clone().count() > 100);
+    assert!(unclipped.into_iter().all(|(p, y)| (grey(p) - f64::from(*y)).abs() < 1.5));
+    assert!("bt2020".parse::<Colours>().is_err());
+}
+
 #[test]
 fn what_is_between_pictures_is_skipped() {
     let mjpeg = fixture("three.mjpeg");
@@ -151,7 +218,8 @@ fn what_is_between_pictures_is_skipped() {
 fn what_is_wrong_is_said() {
     let y4m = |parameters: &str| format!("YUV4MPEG2 {parameters}\nFRAME\n").into_bytes();
     let endless = [b"YUV4MPEG2 ".to_vec(), vec![b'X'; 10_000]].concat();
-    let cases: [(Vec<u8>, VideoOptions, &str); 11] = [
+    let odd = VideoOptions { row_align: Some(3), ..raw(PixelFormat::Nv12) };
+    let cases: [(Vec<u8>, VideoOptions, &str); 12] = [
         (vec![], VideoOptions::default(), "empty"),
         (b"RIFF....AVI LIST".to_vec(), VideoOptions::default(), "yuv4mpegpipe"),
         (y4m("W4"), VideoOptions::default(), "lacks W"),
@@ -163,6 +231,7 @@ fn what_is_wrong_is_said() {
         (y4m("W4 H4"), VideoOptions::default(), "0 of 24"),
         (endless, VideoOptions::default(), "does not end"),
         (vec![1; 100], raw(PixelFormat::Nv12), "100 of"),
+        (vec![1; 100], odd, "power of two"),
     ];
     for (bytes, options, words) in cases {
         let (_, errors) = frames(&bytes, options);
@@ -188,7 +257,8 @@ proptest! {
         let mut mjpeg = fixture("three.mjpeg").repeat(2);
         let i = at.index(mjpeg.len());
         mjpeg[i] = byte;
-        let options = VideoOptions { format: Some(VideoFormat::Mjpeg), fps: None };
+        let options =
+            VideoOptions { format: Some(VideoFormat::Mjpeg), ..VideoOptions::default() };
         let (found, _) = frames(&mjpeg, options);
         prop_assert!(found.len() >= 5, "{}", found.len());
         for frame in found {

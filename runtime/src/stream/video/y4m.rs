@@ -2,8 +2,9 @@
 
 use std::io::{BufRead, Read};
 
+use super::Colours;
 use super::Error;
-use super::pixel::{Colours, Layout, PixelFormat};
+use super::pixel::{Layout, PixelFormat};
 
 pub(super) const MAGIC: &[u8] = b"YUV4MPEG2 ";
 
@@ -11,7 +12,7 @@ pub(super) const MAGIC: &[u8] = b"YUV4MPEG2 ";
 const MAX_LINE: u64 = 4096;
 /// Why frames are longer than their header says.
 const PADDED: &str =
-    "what wrote it may pad rows, as GStreamer does; give it a width that is a multiple of 8";
+    "what wrote it may pad rows, as GStreamer does to four bytes: say so with `--row-align 4`";
 /// What to tell ffmpeg about pixels that are not known here.
 const REMEDY: &str = "write it with `-pix_fmt yuv420p`";
 

@@ -3,7 +3,7 @@
 use crate::asking::asking_command;
 use crate::setup::Usage;
 use gpt4roi::caption::{Questions, Task};
-use gpt4roi::stream::{Dialect, Order, PixelFormat, VideoFormat, VideoOptions};
+use gpt4roi::stream::{Colours, Dialect, Order, PixelFormat, VideoFormat, VideoOptions};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -52,6 +52,13 @@ asking_command! {
         /// size of a raw video, as in 1280x720
         #[argh(option, arg_name = "wxh", from_str_fn(size))]
         pub(crate) size: Option<(u32, u32)>,
+        /// bytes to whose multiples rows of y4m or raw video are padded, as GStreamer pads them to 4 (default 1: not at all)
+        #[argh(option, arg_name = "bytes")]
+        pub(crate) row_align: Option<u32>,
+        /// how YUV was made: bt601, bt709, bt601-full or bt709-full (default: limited range unless y4m says otherwise,
+        /// bt709 from 720 rows on)
+        #[argh(option, arg_name = "name")]
+        pub(crate) colours: Option<Colours>,
         /// frames a second, for videos that do not say so
         #[argh(option, arg_name = "n")]
         pub(crate) fps: Option<f64>,
@@ -176,8 +183,10 @@ impl Stream {
                     && (self.video_format.is_some()
                         || self.pixel_format.is_some()
                         || self.size.is_some()
+                        || self.row_align.is_some()
+                        || self.colours.is_some()
                         || self.fps.is_some()),
-                "--video-format, --pixel-format, --size and --fps need --video",
+                "--video-format, --pixel-format, --size, --row-align, --colours and --fps need --video",
             ),
             (
                 self.mqtt.is_none() && self.names_broker(),
@@ -246,7 +255,8 @@ impl Stream {
                 )));
             }
         };
-        Ok(VideoOptions { format, fps: self.fps })
+        let (colours, row_align) = (self.colours, self.row_align);
+        Ok(VideoOptions { format, fps: self.fps, colours, row_align })
     }
 
     /// What is asked about a detection that brings no question.
