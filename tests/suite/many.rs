@@ -115,6 +115,27 @@ fn what_is_common_is_computed_once() {
 }
 
 #[test]
+fn the_text_in_front_of_the_picture_stays_in_the_cache_from_frame_to_frame() {
+    let of_other = || greedy("What is <region1>?", 4).with_box(PixelBox::new(1.0, 2.0, 40.0, 50.0));
+    let next_frame = |engine: &mut Engine| {
+        let mut other = engine.conversation(picture(64, 64, 9));
+        engine.ask(&mut other, &of_other(), |_| ()).unwrap_or_else(|e| panic!("{e}"))
+    };
+    let expected = next_frame(&mut open(|_| ()));
+    assert_eq!(expected.n_reused, 0);
+    let mut engine = open(|_| ());
+    at_once(&mut engine, &requests(3));
+    let answer = next_frame(&mut engine);
+    // The vocabulary spells character by character; the picture follows.
+    let system = "A chat between a curious human and an artificial intelligence assistant.".len();
+    assert!(answer.n_reused > system, "{answer:?}");
+    assert_eq!((answer.tokens, answer.text), (expected.tokens, expected.text));
+    // And all of it, for many questions behind one.
+    let first = at_once(&mut open(|_| ()), &requests(3));
+    assert_same(&at_once(&mut engine, &requests(3)), &first);
+}
+
+#[test]
 fn one_bad_question_keeps_no_other_from_its_answer() {
     let mut requests = requests(6);
     requests[1] = greedy("What is <region1>?", 4); // no box
