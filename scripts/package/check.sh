@@ -28,18 +28,8 @@ package=$(find "$target/package" -name "gpt4roi_*_$arch.deb" 2>/dev/null | sort 
 [ -n "$package" ] || die "no package for $arch in $target/package: run \`scripts/package/deb.sh $arch\` first"
 [ "$(id -u)" = 0 ] || die "a fresh Debian can be set up by root only: run it with sudo"
 
-# The mirror that this machine uses, and its release.
-bootstrap() {
-    local uri codename
-    # shellcheck disable=SC2016
-    uri=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | head -n 1)
-    codename=$(. /etc/os-release && echo "$VERSION_CODENAME")
-    rm -rf "$root"
-    mmdebstrap --quiet --architectures="$arch" "$@" "$codename" "$root" "$uri"
-}
-
 installed() {
-    bootstrap --variant=minbase --include=libstdc++6,man-db,systemd
+    bootstrap "$arch" "$root" --variant=minbase --include=libstdc++6,man-db,systemd
     cp "$package" "$root/gpt4roi.deb"
     chroot "$root" dpkg -i /gpt4roi.deb
     say "running it in $root"
@@ -52,7 +42,7 @@ installed() {
 }
 
 unpacked() {
-    bootstrap --variant=extract --include=libstdc++6
+    bootstrap "$arch" "$root" --variant=extract --include=libstdc++6
     dpkg-deb -x "$package" "$root"
 }
 

@@ -86,6 +86,17 @@ llama_out() {
         sed -n 's/.*"build-script-executed".*#llama-cpp-sys-2@.*"out_dir":"\([^"]*\)".*/\1/p' | tail -n 1
 }
 
+# bootstrap ARCH FOLDER ARGS...: a fresh Debian of this machine's release, from its mirror.
+bootstrap() {
+    local uri codename arch=$1 folder=$2
+    shift 2
+    # shellcheck disable=SC2016
+    uri=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | head -n 1)
+    codename=$(. /etc/os-release && echo "$VERSION_CODENAME")
+    rm -rf "$folder"
+    mmdebstrap --quiet --architectures="$arch" "$@" "$codename" "$folder" "$uri"
+}
+
 # wrap LIBRARIES PROGRAM SCRIPT: writes a script that runs the program, with QEMU where it is for Arm.
 wrap() {
     install -d "$(dirname "$3")"
