@@ -4,7 +4,7 @@
 # programs.
 #
 # WORK              folder of art, features, states and checkpoint (default TARGET/demo-train)
-# SCENES            composed scenes to train on (default 15488)
+# SCENES            composed scenes to train on (default 20480)
 # PYTHON            interpreter, 3.11 or near (default python3)
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -36,7 +36,7 @@ step() {
 step fetch_art.py
 [ -e "$work/checkpoint/tower/model.safetensors" ] || step tower.py --out "$work/checkpoint/tower"
 step language.py --out "$work"
-step features.py --tower "$work/checkpoint/tower" --out "$work/features" --scenes "${SCENES:-15488}"
+step features.py --tower "$work/checkpoint/tower" --out "$work/features" --scenes "${SCENES:-20480}"
 step train.py --stage coarse --work "$work"
 step train.py --stage symbols --work "$work"
 step recognise.py --work "$work"

@@ -1,6 +1,6 @@
 """Composes training scenes and keeps what the vision tower makes of them.
 
-    python features.py --tower CHECKPOINT/tower --out WORK/features --scenes 15488
+    python features.py --tower CHECKPOINT/tower --out WORK/features --scenes 20480
 
 The tower is frozen, so a scene passes through it once. Chunks that exist are not made again. A scene
 takes 0.8 MB.
@@ -20,15 +20,16 @@ from tower import Tower, to_pixels
 from training import reduced
 
 CHUNK, BATCH = 128, 16
-# Scenes from this number on have many objects: each costs the tower the same.
-CROWDED, FEWEST = 5120, 6
+# From a scene on: how many objects, and how many of them are small (scenes.compose). A scene with many costs the tower the
+# same as one with few, and of objects that cover two of its patches more have to be seen before they are known.
+PLANS = [(0, 1, MOST_OBJECTS, 1), (5120, 6, MOST_OBJECTS, 1), (9728, MOST_OBJECTS, MOST_OBJECTS, 2), (11264, 18, 18, 2.5)]
 
 
 def composed(seed):
     torch.set_num_threads(1)
     rng = scene_rng("train", seed)
-    many = int(rng.integers(FEWEST, MOST_OBJECTS + 1)) if seed >= CROWDED else None
-    scene = compose(rng, "train", many)
+    _, fewest, most, skew = next(plan for plan in reversed(PLANS) if seed >= plan[0])
+    scene = compose(rng, "train", int(rng.integers(fewest, most + 1)), skew=skew)
     return scene.image, [asdict(o) for o in scene.objects]
 
 
@@ -71,7 +72,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--tower", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--scenes", type=int, default=15488)
+    parser.add_argument("--scenes", type=int, default=20480)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     n_chunks = -(-args.scenes // CHUNK)

@@ -236,6 +236,15 @@ def relation(rng, scene):
     return None
 
 
+def only(kind):
+    """A task that asks for this relation and no other: training has more of what is hard."""
+    def make(rng, scene):
+        chosen = pair(rng, scene)
+        turn = kind(rng, scene, *chosen) if chosen else None
+        return Dialogue("relation", [turn]) if turn else None
+    return make
+
+
 def beside(rng, scene, a, b):
     shift = centre(a)[0] - centre(b)[0]
     return sided(rng, a, b, shift, ("left of", "right of"), "to the ")
@@ -356,5 +365,6 @@ def dialogue(rng, scene):
 
 TASKS = {f.__name__: f for f in (category, caption, captions, relation, pointing, choice, dialogue)}
 TASKS |= {"colour": colour, "position": position, "size": size, "scene": scene_wide}
+RELATIONS = {f.__name__: only(f) for f in (above, larger, same)}
 # Short answers about one region: what the region extractor learns first.
 SHORT = ("category", "colour", "position", "size")

@@ -232,9 +232,10 @@ def _finish(rng: np.random.Generator, pixels: np.ndarray, strong: bool) -> np.nd
 
 
 def compose(rng: np.random.Generator, split: str, n_objects: int | None = None,
-            allowed: tuple[int, ...] | None = None, backdrop: Image.Image | None = None) -> Scene:
+            allowed: tuple[int, ...] | None = None, backdrop: Image.Image | None = None, skew: float = 1.0) -> Scene:
     """One scene of `n_objects` objects (1..10 at random; fewer where they do not fit), of the `allowed` concepts
-    (all that the split has), over a `backdrop` (any background of the split)."""
+    (all that the split has), over a `backdrop` (any background of the split). With a `skew` above 1 more of them are
+    small."""
     there = _pool(split)[1]
     allowed = there if allowed is None else tuple(c for c in allowed if c in there)
     if not allowed:
@@ -244,7 +245,8 @@ def compose(rng: np.random.Generator, split: str, n_objects: int | None = None,
     crowded = rng.random() < 0.3
     canvas = _Canvas(backdrop or background(rng, held_out=not train))
     placed: list[tuple[int, str, tuple[int, int, int, int]]] = []
-    sizes = sorted(rng.uniform(SMALLEST, LARGEST, wanted).tolist(), reverse=True)  # large ones first: below
+    shares = rng.random(wanted) ** skew
+    sizes = sorted((SMALLEST + (LARGEST - SMALLEST) * shares).tolist(), reverse=True)  # large ones first: below
     for size in sizes:
         concept = _pick(rng, split, [c for c, _, _ in placed], allowed)
         for _ in range(3):

@@ -28,14 +28,15 @@ from model import Config, Gpt4Roi
 from packing import Batch
 from prompts import Tokenizer, examples, shared_prefix
 from start import condition, start
-from symbolic import Symbols, SymbolicScene, boxes_of
+from symbolic import MAX_OBJECTS, Symbols, SymbolicScene, boxes_of
 from training import Log, answer_loss, cosine, jittered, load_state, reduced, save_state
 
 SHORT = {"colour": 2, "position": 1, "size": 1}
-READ = {"colour": 1, "position": 0.5, "size": 0.3, "caption": 2, "captions": 1.5, "relation": 3, "pointing": 2, "choice": 2,
-        "dialogue": 1}
-EVERY = {"colour": 1, "position": 0.7, "size": 0.5, "caption": 1.5, "captions": 1, "relation": 4, "pointing": 2, "choice": 2,
-         "dialogue": 1, "scene": 0.5}
+READ = {"colour": 3, "position": 1, "size": 0.3, "caption": 1, "captions": 1, "relation": 3, "same": 2.5, "larger": 1, "above": 0.7,
+        "pointing": 1.5, "choice": 1.5, "dialogue": 0.7}
+EVERY = READ | {"scene": 0.5}
+TASKS = questions.TASKS | questions.RELATIONS
+NAMES = 4  # objects of a scene that are asked for by name alone
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Stage:
     vectors: float = 0  # of what makes region vectors of contents
     language: float = 0  # of language model and image projector
     symbols: float = 0  # weight of the symbols' loss
-    questions: int = 0  # drawn for a scene, beside the name of every object
+    questions: int = 0  # drawn for a scene, beside the names of some objects
     tasks: dict = None  # how often each is drawn
     images: bool = False  # in front of the questions
 
@@ -66,11 +67,12 @@ LATER_GIVEN = 0.1  # for what the scaffold gave
 
 
 def ask(rng, scene, weights, n):
-    """Every object of a scene by its name, and some `n` other dialogues."""
-    out = [questions.category(rng, SymbolicScene(scene.vocabulary, [o])) for o in scene.objects]
+    """Some objects of a scene by their names, and some `n` other dialogues."""
+    out = [questions.category(rng, SymbolicScene(scene.vocabulary, [o]))
+           for o in questions.sample(rng, scene.objects, NAMES)]
     tasks, p = list(weights), np.array(list(weights.values()), float)
     for task in rng.choice(tasks, size=n, p=p / p.sum()):
-        made = questions.TASKS[task](rng, scene)
+        made = TASKS[task](rng, scene)
         if made:
             out.append(made)
     return out
@@ -92,6 +94,9 @@ class Trainer:
         self.prefix = shared_prefix(self.tokenizer)
         self.vocabulary = [c.name for c in concepts()]
         self.features = Features(args.work / "features")
+        # Crowded scenes have more objects than dialogues are about: what is said of the whole picture would be wrong.
+        self.usable = [i for i, objects in enumerate(self.features.objects)
+                       if not self.stage.images or len(objects) <= MAX_OBJECTS]
         self.symbols = Symbols(len(self.vocabulary), Config.n_mid)
         torch.manual_seed(4)
         self.model = Gpt4Roi(Config(vocab=self.tokenizer.n_vocab))
@@ -141,10 +146,11 @@ class Trainer:
         rng = np.random.default_rng((5, *self.args.stage.encode(), step))
         # A new order of all scenes each time they have been through.
         at = step * self.stage.scenes
-        epoch, start = divmod(at, len(self.features))
-        order = np.random.default_rng((6, *self.args.stage.encode(), epoch)).permutation(len(self.features))
+        epoch, start = divmod(at, len(self.usable))
+        order = np.random.default_rng((6, *self.args.stage.encode(), epoch)).permutation(self.usable)
         indices = [int(order[(start + i) % len(order)]) for i in range(self.stage.scenes)]
-        scenes = [SymbolicScene(self.vocabulary, self.features.objects[i]) for i in indices]
+        most = None if self.silent else MAX_OBJECTS
+        scenes = [SymbolicScene(self.vocabulary, self.features.objects[i][:most]) for i in indices]
         objects = [o for scene in scenes for o in scene.objects]
         holders = torch.tensor([i for i, scene in enumerate(scenes) for _ in scene.objects])
         boxes = jittered(rng, boxes_of(objects))
