@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Trains the demo model from nothing and converts it into models/demo. Every step continues where it was cut and is
-# skipped once it is done; WORK keeps their states (about 16 GB). Called by `make demo-train`, which has built the
+# skipped once it is done; WORK keeps their states (about 19 GB). Called by `make demo-train`, which has built the
 # programs.
 #
 # WORK              folder of art, features, states and checkpoint (default TARGET/demo-train)
@@ -40,6 +40,7 @@ step features.py --tower "$work/checkpoint/tower" --out "$work/features" --scene
 step train.py --stage coarse --work "$work"
 step train.py --stage symbols --work "$work"
 step recognise.py --work "$work"
+step twins.py --work "$work"
 step train.py --stage reading --work "$work"
 step train.py --stage regions --work "$work"
 step train.py --stage all --work "$work"

@@ -30,6 +30,7 @@ RIDGE = 0.1  # share of the mean variance added to the within-class one
 STEPS, BATCH, LR = 900, 1024, 1e-3
 NOISE = 0.25  # added to a vector, of its spread
 SHARP = 8.0  # of the choice among symbols
+SAID = 0.6  # of the answer in the end: louder ones drown colour and box
 FAR, TALKATIVE = 0.5, 5.0  # weights of the distance to the symbol, and of what is said where no region is
 
 
@@ -129,7 +130,7 @@ def put(mlp, gate, factor, codes):
     """In the place of those units that say least."""
     quiet = mlp.down_proj.weight.norm(dim=0).argsort()[:len(codes)]
     mlp.gate_proj.weight[quiet], mlp.up_proj.weight[quiet] = gate, factor
-    mlp.down_proj.weight[:, quiet] = codes.T
+    mlp.down_proj.weight[:, quiet] = SAID * codes.T
 
 
 def main():

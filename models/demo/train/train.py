@@ -2,7 +2,7 @@
 
     python train.py --stage coarse --work WORK      # WORK/features, WORK/language.pt -> WORK/coarse.pt
     python train.py --stage symbols --work WORK     # WORK/coarse.pt -> WORK/symbols.pt
-    python train.py --stage reading --work WORK     # WORK/recognised.pt (recognise.py) -> WORK/reading.pt
+    python train.py --stage reading --work WORK     # WORK/twins.pt (recognise.py, twins.py) -> WORK/reading.pt
     python train.py --stage regions --work WORK     # WORK/reading.pt -> WORK/regions.pt
     python train.py --stage all --work WORK         # WORK/regions.pt -> WORK/all.pt
 
@@ -57,7 +57,7 @@ class Stage:
 STAGES = {
     "coarse": Stage(None, 6000, 16, 16, eyes=1e-3, symbols=1),
     "symbols": Stage("coarse", 2600, 12, 32, eyes=2e-4, symbols=1),
-    "reading": Stage("recognised", 300, 8, 32, vectors=2e-4, language=6e-4, questions=10, tasks=READ),
+    "reading": Stage("twins", 300, 8, 32, vectors=2e-4, language=6e-4, questions=10, tasks=READ),
     "regions": Stage("reading", 150, 4, 32, eyes=2e-4, vectors=2e-4, symbols=0.5, questions=8, tasks=SHORT),
     "all": Stage("regions", 1200, 6, 32, eyes=1.5e-4, vectors=1.5e-4, language=5e-4, symbols=1, questions=6, tasks=EVERY,
                  images=True),
