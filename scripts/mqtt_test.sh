@@ -3,7 +3,6 @@
 # alone; elsewhere by hand), and runs the tests that start it. Fails if anything cannot be had.
 #
 #   scripts/mqtt_test.sh [ARGS OF THE TESTS]
-#   scripts/mqtt_test.sh --setup    # installs only
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -35,7 +34,6 @@ if [ -n "$lacks" ]; then
         exit 1
     fi
 fi
-if [ "${1:-}" = --setup ]; then exit; fi
 
 with_mqtt=(--release --workspace --features gpt4roi-tests/mqtt)
 # The program first: the tests run the one that lies there.
