@@ -221,8 +221,9 @@ pub struct Graph {
     _ctx: Context,
 }
 
-// SAFETY: all pointers lead into storage that the graph owns or keeps alive through Arc; nothing
-// is bound to a thread, and `run` takes `&mut self`.
+// SAFETY: all pointers lead into storage that the graph owns or keeps alive through Arc, or into the
+// memory that it takes turns with, and those are followed only while the graph holds that memory's
+// lock and has its turn; nothing is bound to a thread, and `run` takes `&mut self`.
 unsafe impl Send for Graph {}
 
 impl Graph {

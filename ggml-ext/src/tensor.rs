@@ -66,10 +66,11 @@ pub(crate) struct Context {
     remaining: std::cell::Cell<usize>,
 }
 
-// SAFETY: the context is plain memory, bound to no thread; it is only written while a graph is
-// being built, by one thread.
+// SAFETY: the context is plain memory, bound to no thread; it is only written by the owner of the
+// graph in it.
 unsafe impl Send for Context {}
-// SAFETY: after construction it is only read.
+// SAFETY: after construction only addresses of tensors are written, by the graph that owns them,
+// which is not Sync and holds the lock of its memory (`memory::Turn::take`); the rest is only read.
 unsafe impl Sync for Context {}
 
 impl Context {

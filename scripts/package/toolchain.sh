@@ -2,6 +2,7 @@
 # What the scripts for packages and for 64-bit Arm have in common: sourced, not run.
 #
 # use_toolchain ARCH    amd64 or arm64: sets the environment for cargo, and makes sure that the compilers are there
+# bootstrap ARCH FOLDER ARGS...   a fresh Debian in a folder
 # build ARCH CARGO...   cargo's arguments for a build with one set of features, into TARGET/TRIPLE
 
 # shellcheck disable=SC2034

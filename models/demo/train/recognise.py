@@ -133,6 +133,16 @@ def put(mlp, gate, factor, codes):
     mlp.down_proj.weight[:, quiet] = SAID * codes.T
 
 
+def open_stage(work, stage):
+    """Tokenizer, kept scenes, the model as `stage` left it with the eyes of the stage `symbols`, and the symbols."""
+    tokenizer, features = Tokenizer(work / "tokenizer.model"), Features(work / "features")
+    model = Gpt4Roi(Config(vocab=tokenizer.n_vocab)).eval()
+    symbols = Symbols(len(concepts()), model.cfg.n_mid)
+    load_state(work / f"{stage}.pt", {"model": model, "symbols": symbols})
+    load_state(work / "symbols.pt", {"eyes": model.eyes})
+    return tokenizer, features, model, symbols
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--work", type=Path, required=True)
@@ -143,11 +153,7 @@ def main():
         return
     torch.manual_seed(10)
     rng = np.random.default_rng(10)
-    tokenizer, features = Tokenizer(args.work / "tokenizer.model"), Features(args.work / "features")
-    model = Gpt4Roi(Config(vocab=tokenizer.n_vocab)).eval()
-    symbols = Symbols(len(concepts()), model.cfg.n_mid)
-    load_state(args.work / "language.pt", {"model": model, "symbols": symbols})
-    load_state(args.work / "symbols.pt", {"eyes": model.eyes})
+    tokenizer, features, model, symbols = open_stage(args.work, "language")
     held, boxes, kinds = contents(model, features, rng, min(args.scenes, len(features)))
     read, after, others = FirstLayer(model, tokenizer)(rng, held, boxes, kinds)
     codes = (symbols.concept.weight @ model.extractor.roi_align.updims.weight.T).detach()

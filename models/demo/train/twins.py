@@ -16,16 +16,15 @@ import torch
 import questions
 import train
 from concepts import concepts
-from features import Features
-from model import Config, Gpt4Roi, rope
+from model import rope
 from packing import Batch
-from prompts import Tokenizer, examples, shared_prefix
+from prompts import examples, shared_prefix
+from recognise import LARGEST, open_stage
 from scaffold import head
-from symbolic import Symbols, SymbolicScene, boxes_of
-from training import jittered, load_state, save_state
+from symbolic import SymbolicScene, boxes_of
+from training import jittered, save_state
 
 LAYER, HEADS = 2, (0, 1)  # scaffold.TWINS
-LARGEST = 32  # see model.Fuse
 BATCHES, SCENES = 74, 8  # looked at; every fifth batch with pictures in front
 ASKED = {"same": 5, "larger": 2, "captions": 1, "pointing": 1, "caption": 1}
 STEPS, LR = 500, 1e-3
@@ -45,7 +44,7 @@ class Looker:
         self.block = model.model.layers[LAYER]
 
     def inputs(self, batch, regions, row_of, images):
-        """The layer's normed input [tokens, H], and the layout."""
+        """The layer's normed input [tokens, H], and the rotations of its positions."""
         found = {}
         def note(_, args):
             found["x"], found["at"] = args
@@ -108,7 +107,7 @@ def likely(rows, query, key):
 
 
 def fit(rng, rows, query, key):
-    """Trains the head's projections in place."""
+    """The head's projections, trained."""
     query, key = (torch.nn.Parameter(w.detach().clone()) for w in (query, key))
     having, lacking = [r for r in rows if r[3]], [r for r in rows if not r[3]]
     optimizer = torch.optim.Adam([query, key])
@@ -140,11 +139,7 @@ def main():
     if out.exists():
         return
     rng = np.random.default_rng(12)
-    tokenizer, features = Tokenizer(args.work / "tokenizer.model"), Features(args.work / "features")
-    model = Gpt4Roi(Config(vocab=tokenizer.n_vocab)).eval()
-    symbols = Symbols(len(concepts()), model.cfg.n_mid)
-    load_state(args.work / "recognised.pt", {"model": model, "symbols": symbols})
-    load_state(args.work / "symbols.pt", {"eyes": model.eyes})
+    tokenizer, features, model, symbols = open_stage(args.work, "recognised")
     looker = Looker(model, tokenizer, features)
     batches = [looker.some(rng, with_image=i % 5 == 4) for i in range(BATCHES)]
     split = BATCHES * 7 // 8
