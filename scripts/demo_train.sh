@@ -5,6 +5,8 @@
 #
 # WORK              folder of art, features, states and checkpoint (default TARGET/demo-train)
 # SCENES            composed scenes to train on (default 20480)
+# SHARE             of all training steps (default 1); SHARE=0.01 SCENES=256 tries the whole way in minutes
+# OUT               folder of the two files (default models/demo, and WORK/short where SHARE is given)
 # PYTHON            interpreter, 3.11 or near (default python3)
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -13,7 +15,9 @@ target=${1:-target}
 work=$(realpath -m "${WORK:-$target/demo-train}")
 train=models/demo/train
 export ART=${ART:-$work/art}
-mkdir -p "$work"
+export SHARE=${SHARE:-1}
+out=${OUT:-$([ "$SHARE" = 1 ] && echo models/demo || echo "$work/short")}
+mkdir -p "$work" "$out"
 
 say() { printf 'demo-train: %s\n' "$*" >&2; }
 
@@ -47,4 +51,4 @@ step train.py --stage all --work "$work"
 step curves.py --work "$work"
 step export.py --work "$work" --out "$work/checkpoint/language"
 "$target/release/gpt4roi-convert" convert "$work/checkpoint/language" --clip "$work/checkpoint/tower" \
-    --out models/demo --name gpt4roi-demo --llm q8_0 --vision q8_0 --region q8_0
+    --out "$out" --name gpt4roi-demo --llm q8_0 --vision q8_0 --region q8_0

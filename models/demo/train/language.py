@@ -18,7 +18,7 @@ from model import Config, Gpt4Roi
 from packing import Batch
 from prompts import SYSTEM, Tokenizer, examples, render, shared_prefix, train_tokenizer
 from symbolic import Symbols, boxes_of, symbolic_scene
-from training import Log, answer_loss, cosine, load_state, reduced, save_state
+from training import Log, answer_loss, cosine, load_state, reduced, save_state, shortened
 
 N_PIECES = 2500
 GIVEN, LATER = 0.05, 0.4  # of the learning rate, for what the scaffold gives; and of the steps, when that begins to learn
@@ -78,6 +78,7 @@ def main():
     parser.add_argument("--scenes", type=int, default=8, help="scenes a step")
     parser.add_argument("--lr", type=float, default=1.5e-3)
     args = parser.parse_args()
+    args.steps = shortened(args.steps)
     args.out.mkdir(parents=True, exist_ok=True)
     vocabulary = [c.name for c in concepts()]
 

@@ -23,11 +23,11 @@ from packing import Batch
 from prompts import Tokenizer, examples, shared_prefix
 from scaffold import CONSTANT
 from symbolic import Symbols, SymbolicObject, SymbolicScene, boxes_of
-from training import cosine, jittered, load_state, save_state
+from training import cosine, jittered, load_state, save_state, shortened
 
 LARGEST, VIEWS = 32, 2  # see model.Fuse; and boxes drawn around each object
 RIDGE = 0.1  # share of the mean variance added to the within-class one
-STEPS, BATCH, LR = 900, 1024, 1e-3
+STEPS, BATCH, LR = shortened(900), 1024, 1e-3
 NOISE = 0.25  # added to a vector, of its spread
 SHARP = 8.0  # of the choice among symbols
 SAID = 0.6  # of the answer in the end: louder ones drown colour and box

@@ -29,7 +29,7 @@ from packing import Batch
 from prompts import Tokenizer, examples, shared_prefix
 from start import condition, start
 from symbolic import MAX_OBJECTS, Symbols, SymbolicScene, boxes_of
-from training import Log, answer_loss, cosine, jittered, load_state, reduced, save_state
+from training import Log, answer_loss, cosine, jittered, load_state, reduced, save_state, shortened
 
 SHORT = {"colour": 2, "position": 1, "size": 1}
 READ = {"colour": 3, "position": 1, "size": 0.3, "caption": 1, "captions": 1, "relation": 3, "same": 2.5, "larger": 1, "above": 0.7,
@@ -90,6 +90,7 @@ def mirrored(rng, states, boxes, holders):
 class Trainer:
     def __init__(self, args):
         self.args, self.stage = args, STAGES[args.stage]
+        self.steps = shortened(self.stage.steps)
         self.tokenizer = Tokenizer(args.work / "tokenizer.model")
         self.prefix = shared_prefix(self.tokenizer)
         self.vocabulary = [c.name for c in concepts()]
@@ -149,8 +150,7 @@ class Trainer:
         epoch, start = divmod(at, len(self.usable))
         order = np.random.default_rng((6, *self.args.stage.encode(), epoch)).permutation(self.usable)
         indices = [int(order[(start + i) % len(order)]) for i in range(self.stage.scenes)]
-        most = None if self.silent else MAX_OBJECTS
-        scenes = [SymbolicScene(self.vocabulary, self.features.objects[i][:most]) for i in indices]
+        scenes = [SymbolicScene(self.vocabulary, self.features.objects[i]) for i in indices]
         objects = [o for scene in scenes for o in scene.objects]
         holders = torch.tensor([i for i, scene in enumerate(scenes) for _ in scene.objects])
         boxes = jittered(rng, boxes_of(objects))
@@ -188,11 +188,11 @@ class Trainer:
 
     def run(self):
         log = Log(self.args.work / f"{self.args.stage}.log")
-        for step in range(self.first, self.stage.steps):
+        for step in range(self.first, self.steps):
             for group in self.optimizer.param_groups:
-                group["lr"] = group["peak"] * cosine(step, self.stage.steps, warmup=min(100, self.stage.steps // 5))
-            log.step(step, self.stage.steps, **self.step(step))
-            if (step + 1) % 200 == 0 or step + 1 == self.stage.steps:
+                group["lr"] = group["peak"] * cosine(step, self.steps, warmup=min(100, self.steps // 5))
+            log.step(step, self.steps, **self.step(step))
+            if (step + 1) % 200 == 0 or step + 1 == self.steps:
                 save_state(self.state, self.modules, self.optimizer, step + 1)
 
 

@@ -4,7 +4,7 @@
 
 `scaffold.py` made them for clean symbols. What regions look like once the extractor and the units of recognise.py have had
 their say is as telling (an earlier region of the same kind is told from others in 99%), but louder: a region is then most like
-itself, and its heads rest there. Two minutes of training on nothing but where they look set that right. What comes of it is
+itself, and its heads rest there. Five minutes of training on nothing but where they look set that right. What comes of it is
 read by layers that are trained afterwards.
 """
 import argparse
@@ -22,13 +22,14 @@ from prompts import examples, shared_prefix
 from recognise import LARGEST, open_stage
 from scaffold import head
 from symbolic import SymbolicScene, boxes_of
-from training import jittered, save_state
+from training import cosine, jittered, save_state, shortened
 
 LAYER, HEADS = 2, (0, 1)  # scaffold.TWINS
-BATCHES, SCENES = 74, 8  # looked at; every fifth batch with pictures in front
-ASKED = {"same": 5, "larger": 2, "captions": 1, "pointing": 1, "caption": 1}
-STEPS, LR = 500, 1e-3
-WITH, WITHOUT = 16, 24  # regions of a step that have a twin, and that have none
+SCENES = 8  # a step; every fifth one with pictures in front
+KEPT = 10  # steps' worth of scenes kept aside
+ASKED = {"same": 5, "larger": 1, "captions": 1, "pointing": 1}
+STEPS, LR = shortened(900), 5e-4
+WITH, WITHOUT = 32, 40  # regions of a step that have a twin, and that have none
 
 
 class Found(Exception):
@@ -58,10 +59,9 @@ class Looker:
         return found["x"], found["at"].turn
 
     @torch.no_grad()
-    def some(self, rng, with_image):
-        indices = rng.choice(len(self.features), SCENES, replace=False)
-        scenes = [SymbolicScene(self.names, questions.sample(rng, self.features.objects[i], int(rng.integers(2, 11))))
-                  for i in indices]
+    def some(self, rng, indices, with_image):
+        """Rows of some questions about the scenes `indices`."""
+        scenes = [SymbolicScene(self.names, self.features.objects[i]) for i in indices]
         objects = [o for scene in scenes for o in scene.objects]
         holders = torch.tensor([k for k, scene in enumerate(scenes) for _ in scene.objects])
         boxes, states = jittered(rng, boxes_of(objects)), self.features.states(indices)
@@ -106,21 +106,24 @@ def likely(rows, query, key):
     return score.log_softmax(1).masked_fill(~wanted, float("-inf")).logsumexp(1)
 
 
-def fit(rng, rows, query, key):
-    """The head's projections, trained."""
-    query, key = (torch.nn.Parameter(w.detach().clone()) for w in (query, key))
-    having, lacking = [r for r in rows if r[3]], [r for r in rows if not r[3]]
-    optimizer = torch.optim.Adam([query, key])
+def fit(draw, heads):
+    """The heads' projections, each a query and a key, trained on the rows that `draw` gives for a step."""
+    heads = [[torch.nn.Parameter(w.detach().clone()) for w in own] for own in heads]
+    optimizer = torch.optim.AdamW([w for own in heads for w in own], lr=LR)
     for step in range(STEPS):
         for group in optimizer.param_groups:
-            group["lr"] = LR * min(1, (step + 1) / 20) * (1 - step / STEPS)
-        some = [having[i] for i in rng.integers(len(having), size=WITH)]
-        some += [lacking[i] for i in rng.integers(len(lacking), size=WITHOUT)]
-        loss = -likely(some, query, key).mean()
+            group["lr"] = LR * cosine(step, STEPS, warmup=20)
+        rng = np.random.default_rng((12, step))
+        rows = draw(rng, step)
+        having, lacking = [r for r in rows if r[3]], [r for r in rows if not r[3]]
+        loss = 0
+        for own in heads:
+            some = questions.sample(rng, having, WITH) + questions.sample(rng, lacking, WITHOUT)
+            loss = loss - likely(some, *own).mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    return query.detach(), key.detach()
+    return [[w.detach() for w in own] for own in heads]
 
 
 @torch.no_grad()
@@ -138,19 +141,20 @@ def main():
     out = args.work / "twins.pt"
     if out.exists():
         return
-    rng = np.random.default_rng(12)
     tokenizer, features, model, symbols = open_stage(args.work, "recognised")
     looker = Looker(model, tokenizer, features)
-    batches = [looker.some(rng, with_image=i % 5 == 4) for i in range(BATCHES)]
-    split = BATCHES * 7 // 8
-    learned, kept = ([row for b in part for row in b] for part in (batches[:split], batches[split:]))
+    split = len(features) - KEPT * SCENES
+    with_image = lambda step: step % 5 == 4
+    kept = [row for step in range(KEPT) for row in looker.some(
+        np.random.default_rng((13, step)), range(split + step * SCENES, split + (step + 1) * SCENES), with_image(step))]
+    draw = lambda rng, step: looker.some(rng, rng.choice(split, SCENES, replace=False), with_image(step))
     attention = looker.block.self_attn
-    for h in HEADS:
-        own = [head(proj.weight.data, h, attention.heads) for proj in (attention.q_proj, attention.k_proj)]
-        print(f"head {h}: {right(kept, *own)} of {len(kept)} regions that have a twin, and that have none, before")
-        for weight, fitted in zip(own, fit(rng, learned, *own)):
-            weight.copy_(fitted)
-        print(f"head {h}: {right(kept, *own)} after")
+    heads = [[head(proj.weight.data, h, attention.heads) for proj in (attention.q_proj, attention.k_proj)] for h in HEADS]
+    print(f"of {len(kept)} regions, those that have a twin, and that have none")
+    for own, fitted in zip(heads, fit(draw, heads)):
+        print(f"{right(kept, *own)} look right before, {right(kept, *fitted)} after")
+        for weight, new in zip(own, fitted):
+            weight.copy_(new)
     save_state(out, {"model": model, "symbols": symbols}, None, 0)
 
 
