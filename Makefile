@@ -8,7 +8,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 # rustup's shell set-up may not have been read yet, as in a fresh container.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: help setup build demo demo-eval demo-train test check fmt clippy docs fidelity fit-table interop vulkan-test cuda cuda-test licences fuzz-check fuzz-seeds fuzz-smoke race bench bench-rivals bench-regions stream-soak mqtt-test service-test aarch64-test deb deb-check clean-demo
+.PHONY: help setup build demo demo-eval demo-train test check fmt clippy docs fidelity fit-table interop vulkan-test cuda cuda-test licences fuzz-check fuzz-seeds fuzz-smoke race bench bench-rivals bench-regions stream-soak mqtt-test detector-test service-test aarch64-test deb deb-check clean-demo
 
 help: ## list these commands
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 16
@@ -90,6 +90,9 @@ stream-soak: build ## feed `gpt4roi stream` for long and with broken frames (ARG
 
 mqtt-test: setup ## test `gpt4roi stream --mqtt` with a real broker (installs mosquitto if it is missing)
 	@scripts/mqtt_test.sh
+
+detector-test: build ## a real detector (OpenCV's, on a street scene) in front of `gpt4roi stream` (scripts/detector_test.sh)
+	@scripts/detector_test.sh $(TARGET)
 
 service-test: build ## boot a Debian in a container and kill the service of `gpt4roi stream` there (root; scripts/service_test.sh)
 	@scripts/service_test.sh $(TARGET)

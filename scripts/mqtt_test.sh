@@ -3,8 +3,11 @@
 # alone; elsewhere by hand), and runs the tests that start it. Fails if anything cannot be had.
 #
 #   scripts/mqtt_test.sh [ARGS OF THE TESTS]
+#
+# FEATURES   of the tests' crate (default mqtt), to use a build that has others, too
 set -euo pipefail
 cd "$(dirname "$0")/.."
+FEATURES=${FEATURES:-mqtt}
 
 say() { printf 'mqtt_test: %s\n' "$*" >&2; }
 # Distributions put the broker where only root looks for programs.
@@ -35,9 +38,10 @@ if [ -n "$lacks" ]; then
     fi
 fi
 
-with_mqtt=(--release --workspace --features gpt4roi-tests/mqtt)
+with_mqtt=(--release -p gpt4roi-tests -p gpt4roi)
+for feature in ${FEATURES//,/ }; do with_mqtt+=(--features "gpt4roi-tests/$feature"); done
 # The program first: the tests run the one that lies there.
-cargo build "${with_mqtt[@]}" --bins
+cargo build "${with_mqtt[@]}" --bin gpt4roi
 # The library's own tests of the connection, then those with the broker.
 cargo test "${with_mqtt[@]}" --lib -- stream::mqtt
 cargo test "${with_mqtt[@]}" --test suite -- mqtt:: "$@"

@@ -8,6 +8,7 @@
 #   scripts/vulkan.sh [TARGET]           sets up, builds and tests
 #
 # GPT4ROI_VULKAN_DEVICE   number of the device (default 0; several are there if the machine has a GPU)
+# FEATURES                of the tests' crate (default vulkan,mtmd); with mqtt, scripts/mqtt_test.sh can use the same build
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -81,7 +82,7 @@ if ! has_new_headers; then export VULKAN_SDK=$sdk CMAKE_PREFIX_PATH=$sdk; fi
 # Shaders are compiled once, not by every process.
 export MESA_SHADER_CACHE_DIR=$work/shaders
 
-tests=(cargo test --release -p gpt4roi-tests --features "vulkan,mtmd" --test suite --)
+tests=(cargo test --release -p gpt4roi-tests --features "${FEATURES:-vulkan,mtmd}" --test suite --)
 # libmtmd is compared on the CPU: no device is named.
 "${tests[@]}" interop::
 # ggml passes over Vulkan devices that are CPUs unless they are named.
