@@ -32,7 +32,7 @@ from symbolic import MAX_OBJECTS, Symbols, SymbolicScene, boxes_of
 from training import Log, answer_loss, cosine, jittered, load_state, reduced, save_state, shortened
 
 SHORT = {"colour": 2, "position": 1, "size": 1}
-READ = {"colour": 3, "position": 1, "size": 0.3, "caption": 1, "captions": 1, "relation": 3, "same": 2.5, "larger": 1, "above": 0.7,
+READ = {"colour": 5, "position": 1, "size": 0.3, "caption": 1, "captions": 1, "relation": 3, "same": 6, "larger": 1, "above": 0.7,
         "pointing": 1.5, "choice": 1.5, "dialogue": 0.7}
 EVERY = READ | {"scene": 0.5}
 TASKS = questions.TASKS | questions.RELATIONS
@@ -57,7 +57,7 @@ class Stage:
 STAGES = {
     "coarse": Stage(None, 6000, 16, 16, eyes=1e-3, symbols=1),
     "symbols": Stage("coarse", 2600, 12, 32, eyes=2e-4, symbols=1),
-    "reading": Stage("twins", 300, 8, 32, vectors=2e-4, language=6e-4, questions=10, tasks=READ),
+    "reading": Stage("twins", 700, 8, 32, vectors=2e-4, language=6e-4, questions=10, tasks=READ),
     "regions": Stage("reading", 150, 4, 32, eyes=2e-4, vectors=2e-4, symbols=0.5, questions=8, tasks=SHORT),
     "all": Stage("regions", 1200, 6, 32, eyes=1.5e-4, vectors=1.5e-4, language=5e-4, symbols=1, questions=6, tasks=EVERY,
                  images=True),
