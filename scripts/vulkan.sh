@@ -82,7 +82,10 @@ if ! has_new_headers; then export VULKAN_SDK=$sdk CMAKE_PREFIX_PATH=$sdk; fi
 # Shaders are compiled once, not by every process.
 export MESA_SHADER_CACHE_DIR=$work/shaders
 
-tests=(cargo test --release -p gpt4roi-tests --features "${FEATURES:-vulkan,mtmd}" --test suite --)
+features=${FEATURES:-vulkan,mtmd}
+tests=(cargo test --release -p gpt4roi-tests -p gpt4roi)
+for feature in ${features//,/ }; do tests+=(--features "gpt4roi-tests/$feature"); done
+tests+=(--test suite --)
 # libmtmd is compared on the CPU: no device is named.
 "${tests[@]}" interop::
 # ggml passes over Vulkan devices that are CPUs unless they are named.
