@@ -56,7 +56,7 @@ for line in open(f"{work}/lines.jsonl"):
     frame = json.loads(line)
     for d in frame["detections"]:
         seen[frame["seq"], tuple(map(float, d["box"]))] += 1
-kinds, out, stats = collections.Counter(), collections.Counter(), None
+kinds, out = collections.Counter(), collections.Counter()
 for line in open(f"{work}/out.jsonl"):
     event = json.loads(line)
     kinds[event["event"]] += 1

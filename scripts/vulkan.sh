@@ -8,7 +8,7 @@
 #   scripts/vulkan.sh [TARGET]           sets up, builds and tests
 #
 # GPT4ROI_VULKAN_DEVICE   number of the device (default 0; several are there if the machine has a GPU)
-# FEATURES                of the tests' crate (default vulkan,mtmd); with mqtt, scripts/mqtt_test.sh can use the same build
+# FEATURES                of the tests' crate (default vulkan,mtmd); with mqtt, the tests with a broker run, too
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -90,3 +90,6 @@ tests+=(--test suite --)
 "${tests[@]}" interop::
 # ggml passes over Vulkan devices that are CPUs unless they are named.
 GPT4ROI_EXPECT_GPU=1 GGML_VK_VISIBLE_DEVICES=${GPT4ROI_VULKAN_DEVICE:-0} "${tests[@]}" placement::
+case ,$features, in
+*,mqtt,*) scripts/mqtt_test.sh ;;
+esac
