@@ -1,10 +1,10 @@
 //! `gpt4roi` as a person meets it: exit codes, messages, streams, signals.
 
 use crate::desk::{BOX, Desk, QUESTION, text};
-use gpt4roi_tests::Pair;
 use gpt4roi_tests::pictures::png;
 use gpt4roi_tests::programs::{Run, run, run_with_input, start};
 use gpt4roi_tests::small::Small;
+use gpt4roi_tests::{Pair, workspace};
 use std::io::Read;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -24,6 +24,16 @@ fn an_answer_is_text_on_standard_output_and_nothing_else() {
     for kv in ["f32", "f16"] {
         desk.ask(&[BOX, QUESTION, "--kv-type", kv]).exits(0);
     }
+}
+
+/// Of the demo model, since what it has in 8 bits is what ggml has other layouts for.
+#[test]
+fn a_repacked_model_says_the_same() {
+    let scene = workspace().join("models/demo/scenes/picnic.jpg").display().to_string();
+    let asked = ["ask", "--image", &scene, "--box", "54,483,377,771", "--greedy", QUESTION];
+    let plain = run("gpt4roi", &asked).exits(0);
+    let repacked = run("gpt4roi", &[&asked[..], &["--repack"]].concat()).exits(0);
+    assert_eq!(repacked.out, plain.out);
 }
 
 #[test]
