@@ -35,13 +35,21 @@ const LANGUAGE: [&str; 17] = [
     "VIEW",
 ];
 
+fn output(command: &mut Command) -> String {
+    let out = command.current_dir(workspace()).output().expect("a program");
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    String::from_utf8(out.stdout).expect("UTF-8")
+}
+
 /// The folder of the llama.cpp that is linked.
 fn llama_cpp() -> PathBuf {
-    let args = ["metadata", "--format-version=1", "--offline", "--locked"];
-    let out = Command::new(env!("CARGO")).args(args).current_dir(workspace()).output();
-    let out = out.expect("cargo");
-    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-    let metadata: serde_json::Value = serde_json::from_slice(&out.stdout).expect("JSON");
+    let rustc = output(Command::new("rustc").arg("-vV"));
+    let host = rustc.lines().find_map(|l| l.strip_prefix("host: ")).expect("a host");
+    // Packages of other platforms than this one have not been fetched.
+    let args =
+        ["metadata", "--format-version=1", "--offline", "--locked", "--filter-platform", host];
+    let metadata = output(Command::new(env!("CARGO")).args(args));
+    let metadata: serde_json::Value = serde_json::from_str(&metadata).expect("JSON");
     let packages = metadata["packages"].as_array().expect("packages");
     let sys = packages.iter().find(|p| p["name"] == "llama-cpp-sys-2").expect("the bindings");
     let manifest = PathBuf::from(sys["manifest_path"].as_str().expect("a path"));
