@@ -3,11 +3,20 @@
 # and answer again when it is killed (kill -9) and when it hangs (its watchdog), and stop in order. Needs root.
 #
 #   scripts/service_test.sh TARGET     # where the build is
+#   scripts/service_test.sh --check    # only what systemd-analyze says of the unit; needs no root
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/package/toolchain.sh
 . scripts/package/toolchain.sh
 
+if [ "${1:-}" = --check ]; then
+    need systemd-analyze systemd
+    unit=examples/stream/gpt4roi-stream.service
+    systemd-analyze verify --man=no "$unit"
+    # Exposure in tenths: 2.0 is the end of what it calls safe.
+    systemd-analyze security --offline=true --threshold=20 --no-pager "$unit" | tail -n 1
+    exit
+fi
 target=$(realpath "${1:-$target}")
 root=$target/service-test/root
 patience=${PATIENCE:-300}
