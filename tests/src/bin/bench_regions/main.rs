@@ -1,7 +1,7 @@
-//! Many regions of one picture: all at once, one at a time, in separate runs, and as crops for libmtmd.
+//! Many regions of one picture: all at once, one at a time, in separate runs, as crops for libmtmd, and in PyTorch.
 //!
 //! Every row is one picture that was not seen before, asked one question about each of its boxes. Figures of separate
-//! runs and of crops are those of a few, times the number of regions.
+//! runs, of crops and of PyTorch's further regions are those of a few, times their number.
 
 use anyhow::{Context, Result, ensure};
 use argh::FromArgs;
@@ -42,6 +42,9 @@ struct Args {
     /// the program mtmd-rival, to race that, too
     #[argh(option)]
     mtmd: Option<PathBuf>,
+    /// what regions_rival.py printed, to show that, too
+    #[argh(option)]
+    pytorch: Option<PathBuf>,
     /// print one JSON object instead of a table
     #[argh(switch)]
     json: bool,
@@ -62,6 +65,8 @@ struct Row {
     different: usize,
     separate: f64,
     crops: Option<f64>,
+    /// One by one, image and common text kept.
+    pytorch: Option<f64>,
 }
 
 fn main() -> Result<()> {
@@ -87,6 +92,10 @@ fn main() -> Result<()> {
     if let Some(program) = &args.mtmd {
         let crop = crop(program, &args, n_threads)?;
         rows.iter_mut().for_each(|r| r.crops = Some(crop * r.regions as f64));
+    }
+    if let Some(path) = &args.pytorch {
+        let (first, each) = pytorch(path)?;
+        rows.iter_mut().for_each(|r| r.pytorch = Some(first + each * (r.regions - 1) as f64));
     }
     if args.json {
         println!("{}", serde_json::to_string(&rows)?);
@@ -115,6 +124,7 @@ fn race(engine: &mut Engine, args: &Args, n: usize, separate: f64) -> Result<Row
         different: alone.iter().zip(&answers).filter(|(a, b)| a.tokens != b.tokens).count(),
         separate: separate * n as f64,
         crops: None,
+        pytorch: None,
     })
 }
 
@@ -178,30 +188,46 @@ fn crop(program: &Path, args: &Args, n_threads: usize) -> Result<f64> {
         program.display(),
         String::from_utf8_lossy(&out.stderr)
     );
-    let crops: Vec<Crop> = serde_json::from_slice(&out.stdout)?;
-    let ms: f64 = crops.iter().map(|c| c.encode + c.prefill + c.decode).sum();
-    Ok(ms / 1e3 / crops.len() as f64)
+    let crops: Vec<Times> = serde_json::from_slice(&out.stdout)?;
+    ensure!(!crops.is_empty(), "{}: no crops", program.display());
+    Ok(crops.iter().map(Times::seconds).sum::<f64>() / crops.len() as f64)
 }
 
-/// Milliseconds, as mtmd-rival prints them.
+/// Seconds of the first region in PyTorch, and of each further one.
+fn pytorch(path: &Path) -> Result<(f64, f64)> {
+    let name = || path.display().to_string();
+    let times: Vec<Times> =
+        serde_json::from_slice(&std::fs::read(path).with_context(name)?).with_context(name)?;
+    ensure!(times.len() > 1, "{}: fewer than two regions", name());
+    let each = times[1..].iter().map(Times::seconds).sum::<f64>() / (times.len() - 1) as f64;
+    Ok((times[0].seconds(), each))
+}
+
+/// Milliseconds of a region, as the rivals print them.
 #[derive(Deserialize)]
-struct Crop {
+struct Times {
     encode: f64,
     prefill: f64,
     decode: f64,
 }
 
+impl Times {
+    fn seconds(&self) -> f64 {
+        (self.encode + self.prefill + self.decode) / 1e3
+    }
+}
+
 fn table(rows: &[Row]) {
     println!("seconds; in brackets, how many times as long as all at once\n");
     println!(
-        "| regions | at once | one by one | separate runs | crops, libmtmd | tokens | answers that differ |"
+        "| regions | at once | one by one | separate runs | crops, libmtmd | one by one, PyTorch | tokens | answers that differ |"
     );
-    println!("| --- | --- | --- | --- | --- | --- | --- |");
+    println!("| --- | --- | --- | --- | --- | --- | --- | --- |");
     for r in rows {
         let times = |s: f64| format!("{s:.1} ({:.1})", s / r.at_once);
-        let crops = r.crops.map_or_else(|| "-".into(), times);
+        let [crops, pytorch] = [r.crops, r.pytorch].map(|s| s.map_or_else(|| "-".into(), times));
         println!(
-            "| {} | {:.1} | {} | {} | {crops} | {} | {} of {} |",
+            "| {} | {:.1} | {} | {} | {crops} | {pytorch} | {} | {} of {} |",
             r.regions,
             r.at_once,
             times(r.one_by_one),
