@@ -114,6 +114,18 @@ impl TensorSet {
         Ok(TensorSet { tensors, mapped: false, lock, _buffer: buffer, _ctx: ctx, _map: None })
     }
 
+    /// One tensor of floats that never change.
+    ///
+    /// # Errors
+    /// [`Error::Create`] if the device's memory does not suffice.
+    pub(crate) fn of_floats(backend: &Backend, name: &str, data: &[f32]) -> Result<TensorSet> {
+        let set = TensorSet::allocate(backend, &[(name, DType::F32, &[data.len()])])?;
+        if !backend.is_rehearsal() {
+            crate::graph::set_floats(set.tensors[name], data)?;
+        }
+        Ok(set)
+    }
+
     /// Makes tensors of a mapped file available to a device.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 //! On the CPU the maps are one tensor with the channels fastest, for kernels of ours: convolutions
 //! that make use of how the maps came about, and one pass over the data for GroupNorm, ReLU and the exchange of
 //! channels. Elsewhere each map is a tensor `[W, H, C]` and everything is made of ggml's own nodes
-//! (`planes`), which is also what the kernels are tested against.
+//! (`planes`, `separable`), which is also what the kernels are tested against.
 //!
 //! Nothing is computed before it is needed: upsampled maps that are convolved, and norms that are followed
 //! by an exchange, never exist by themselves.
@@ -12,6 +12,7 @@ mod convolve;
 mod mix;
 mod mosaic;
 mod planes;
+mod separable;
 mod upsampled;
 
 use crate::graph::Builder;
@@ -185,11 +186,7 @@ impl<'g> Builder<'g> {
         sides: &[[usize; 2]],
     ) -> Maps<'g> {
         let n_channels = grids.first().map_or(0, |t| t.ne()[0]);
-        let maps = Upsampled::new(grids, grid);
-        let data = match packs(self.backend, n_channels) {
-            true => Data::Upsampled(maps),
-            false => Data::Planes(self.upsample(&maps, sides)),
-        };
+        let data = Data::Upsampled(Upsampled::new(grids, grid));
         Maps { sides: sides.to_vec(), n_channels, data }
     }
 
@@ -223,11 +220,14 @@ impl<'g> Builder<'g> {
         }
         let n_channels = kernel.ne()[3];
         let convolved = match &maps.data {
-            Data::Upsampled(u) => self.conv_of_upsampled(u, &maps.sides, kernel),
+            Data::Upsampled(u) if packs(self.backend, maps.n_channels) => {
+                self.conv_of_upsampled(u, &maps.sides, kernel).map(Data::Convolved)
+            }
+            Data::Upsampled(u) => self.conv_of_grids(u, &maps.sides, kernel)?.map(Data::Planes),
             _ => None,
         };
         let data = match (&maps.data, convolved) {
-            (_, Some(convolved)) => Data::Convolved(convolved),
+            (_, Some(convolved)) => convolved,
             (Data::Planes(planes), None) => {
                 let conv = |&map: &Tensor<'g>| self.expand(self.conv_2d(map, kernel, 1, 1));
                 Data::Planes(planes.iter().map(conv).collect())

@@ -32,7 +32,7 @@ impl<'g> Upsampled<'g> {
         Upsampled { parts: Some(parts), ..self.clone() }
     }
 
-    fn levels(&self, sides: &[[usize; 2]]) -> Vec<Level> {
+    pub(super) fn levels(&self, sides: &[[usize; 2]]) -> Vec<Level> {
         let c = self.grids[0].ne()[0];
         let own = |level| vec![Part { level, first: 0, n: c }];
         let level = |(l, &[width, height]): (usize, &[usize; 2])| {

@@ -116,6 +116,8 @@ fn a_pyramid_is_the_same_in_both_layouts() {
         ([3, 5], vec![[12, 20], [7, 4]], 20, 5), // not square; channels that fill no vector
         ([4, 4], square(&[8]), 8, 8),         // a level without neighbours
         ([4, 4], square(&[8, 4]), 6, 3),      // not for our kernels
+        ([4, 4], square(&[32, 16, 8, 4]), 18, 3),
+        ([3, 5], vec![[12, 20], [7, 4], [2, 9]], 10, 5),
     ] {
         Pyramid { grid, sides, c, n_groups }.check();
     }

@@ -66,7 +66,7 @@ impl PyramidStage {
         let backend = memory.backend();
         let levels = slots(backend, &stored_shapes(backend, NAME, &sides(r), n_channels))?;
         let n_levels = r.taps.len();
-        let max_nodes = n_levels * (24 + 24 * r.n_fuse as usize) + 16;
+        let max_nodes = n_levels * (72 + 24 * r.n_fuse as usize) + 32;
         let (graph, (coords_input, taps)) = Graph::build_in("pyramid", memory, max_nodes, |g| {
             let w = Weights::new(g, weights);
             let mut taps = Taps::default();
