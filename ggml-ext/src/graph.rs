@@ -55,7 +55,7 @@ pub struct Builder<'g> {
     pub(crate) rois: RefCell<Vec<StableBox<RoiState>>>,
     pub(crate) ops: RefCell<Vec<Arc<dyn CustomOp>>>,
     n_unnamed: Cell<usize>,
-    room: Cell<Option<NonNull<sys::ggml_tensor>>>,
+    rooms: RefCell<Vec<NonNull<sys::ggml_tensor>>>,
     brand: Brand<'g>,
 }
 
@@ -74,21 +74,18 @@ impl<'g> Builder<'g> {
         Some(Tensor::new(raw))
     }
 
-    /// Lends the graph a tensor that it may write anything into while it runs: what [`Builder::conv_3x3`] makes
-    /// of maps of the same size is kept there instead of in memory of the graph's own. `None` if there is no such
-    /// tensor, or it cannot be written.
-    ///
-    /// The maps of one convolution are lost with the next, so nothing else may be made of them after that.
-    pub fn lend(&self, set: &Arc<TensorSet>, name: &str) -> Option<()> {
+    /// Lends the graph a tensor that it may write anything into while it runs, as the next place of
+    /// [`Builder::put_into_room`]. `None` if there is no such tensor, or it cannot be written.
+    pub(crate) fn lend(&self, set: &Arc<TensorSet>, name: &str) -> Option<()> {
         let room = set.raw(name).filter(|_| !set.is_mapped())?;
         self.use_set(set, true);
-        self.room.set(Some(room));
+        self.rooms.borrow_mut().push(room);
         Some(())
     }
 
-    /// Puts a fresh node into the lent tensor if it is of the same size and does not read it.
-    pub(crate) fn put_into_room(&self, node: Tensor<'g>) {
-        let (Some(room), node) = (self.room.get(), node.as_ptr()) else {
+    /// Puts a fresh node into lent tensor `i` if there is one of the same size that the node does not read.
+    pub(crate) fn put_into_room(&self, node: Tensor<'g>, i: usize) {
+        let (Some(&room), node) = (self.rooms.borrow().get(i), node.as_ptr()) else {
             return;
         };
         // SAFETY: both tensors are alive for 'g, as are the node's sources. The lent tensor is allocated on the graph's
@@ -98,14 +95,13 @@ impl<'g> Builder<'g> {
             let room = room.as_ptr();
             let (sources, n_bytes) = ((*node).src, sys::ggml_nbytes(room));
             let start = (*room).data.addr();
-            // Views have their address from the start, so a part of the tensor is found, too.
-            let is_inside = |src: *mut sys::ggml_tensor| match start {
-                0 => {
-                    // A rehearsal has no addresses, but storage of its own for the set.
-                    let root = if (*src).view_src.is_null() { src } else { (*src).view_src };
-                    (*root).buffer == (*room).buffer
-                }
-                _ => (start..start + n_bytes).contains(&(*src).data.addr()),
+            // Addresses are those of one buffer only on some devices, and there are none in a rehearsal. Views have theirs
+            // from the start, so a part of the tensor is found, too.
+            let is_inside = |src: *mut sys::ggml_tensor| {
+                let root = if (*src).view_src.is_null() { src } else { (*src).view_src };
+                let range = start..start + n_bytes;
+                (*root).buffer == (*room).buffer
+                    && (start == 0 || range.contains(&(*src).data.addr()))
             };
             let reads = sources.iter().any(|&src| !src.is_null() && is_inside(src));
             if !reads && n_bytes == sys::ggml_nbytes(node) {
@@ -266,7 +262,7 @@ impl Graph {
             rois: RefCell::default(),
             ops: RefCell::default(),
             n_unnamed: Cell::new(0),
-            room: Cell::new(None),
+            rooms: RefCell::default(),
             brand: PhantomData,
         };
         let handles = build(&builder)?;

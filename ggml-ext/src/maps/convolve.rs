@@ -54,7 +54,7 @@ impl<'g> Builder<'g> {
         let ne = [c_out, conv.n_pixels()];
         let op = Arc::new(Winograd { conv, workspace, moments: moments.clone() });
         let values = self.custom(&ne, &[maps, kernel], op, "conv_3x3");
-        self.put_into_room(values);
+        self.put_into_room(values, 0);
         Ok(Some(Convolved { values, moments }))
     }
 }

@@ -224,14 +224,11 @@ impl<'g> Builder<'g> {
                 self.conv_of_upsampled(u, &maps.sides, kernel).map(Data::Convolved)
             }
             Data::Upsampled(u) => self.conv_of_grids(u, &maps.sides, kernel)?.map(Data::Planes),
+            Data::Planes(planes) => Some(Data::Planes(self.conv_of_planes(planes, kernel))),
             _ => None,
         };
         let data = match (&maps.data, convolved) {
             (_, Some(convolved)) => convolved,
-            (Data::Planes(planes), None) => {
-                let conv = |&map: &Tensor<'g>| self.expand(self.conv_2d(map, kernel, 1, 1));
-                Data::Planes(planes.iter().map(conv).collect())
-            }
             (&Data::Batch(batch), None) => Data::Batch(self.conv_2d(batch, kernel, 1, 1)),
             (&Data::Mosaic(mosaic, whole), None) => {
                 match self.winograd(whole, &[mosaic.sides()], kernel)? {
@@ -241,10 +238,7 @@ impl<'g> Builder<'g> {
             }
             _ => match self.winograd(self.to_packed(maps), &maps.sides, kernel)? {
                 Some(convolved) => Data::Convolved(convolved),
-                None => {
-                    let planes = self.to_planes(maps);
-                    Data::Planes(planes.iter().map(|&m| self.conv_2d(m, kernel, 1, 1)).collect())
-                }
+                None => Data::Planes(self.conv_of_planes(&self.to_planes(maps), kernel)),
             },
         };
         Ok(Maps { sides: maps.sides.clone(), n_channels, data })
@@ -381,6 +375,24 @@ impl<'g> Builder<'g> {
         }
         let mut planes = self.to_planes(maps).into_iter().enumerate();
         planes.try_for_each(|(l, map)| self.store(map, set, &level_name(name, l)))
+    }
+
+    /// Lends the graph the tensors of `set` that [`stored_shapes`] describes, to write anything into while it runs: what
+    /// [`Builder::conv_3x3`] makes of maps of the same sizes is kept there instead of in memory of the graph's own. `None` if
+    /// one is missing, or cannot be written.
+    ///
+    /// The maps of one convolution are lost with the next, so nothing else may be made of them after that.
+    pub fn lend_maps(
+        &self,
+        set: &Arc<TensorSet>,
+        name: &str,
+        n_levels: usize,
+        n_channels: usize,
+    ) -> Option<()> {
+        if packs(self.backend, n_channels) {
+            return self.lend(set, name);
+        }
+        (0..n_levels).try_for_each(|l| self.lend(set, &level_name(name, l)))
     }
 
     /// The maps that [`Builder::store_maps`] left in `set`. `None` if they are not there.

@@ -1,4 +1,4 @@
-//! Upsampling and exchange of channels in ggml's own nodes, on maps `[W, H, C]`.
+//! Upsampling, convolution and exchange of channels in ggml's own nodes, on maps `[W, H, C]`.
 //!
 //! Each step is done for all levels before the next begins, so that no more than two sets of maps live at once.
 
@@ -20,6 +20,19 @@ impl<'g> Builder<'g> {
             Some(parts) => self.exchange_planes(&whole, parts),
             None => whole,
         }
+    }
+
+    pub(super) fn conv_of_planes(
+        &self,
+        maps: &[Tensor<'g>],
+        kernel: Tensor<'g>,
+    ) -> Vec<Tensor<'g>> {
+        let conv = |(l, &map): (usize, &Tensor<'g>)| {
+            let convolved = self.conv_2d(map, kernel, 1, 1);
+            self.put_into_room(convolved, l);
+            self.expand(convolved)
+        };
+        maps.iter().enumerate().map(conv).collect()
     }
 
     pub(super) fn exchange_planes(

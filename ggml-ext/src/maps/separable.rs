@@ -105,7 +105,9 @@ impl<'g> Builder<'g> {
             };
             let parts = level.parts.iter().zip(&matrices[1..]).map(part);
             let joined = parts.reduce(|a, b| self.concat(a, b, 0)).expect("a level has parts");
-            self.expand(self.mul_mat(matrices[0], joined))
+            let convolved = self.mul_mat(matrices[0], joined);
+            self.put_into_room(convolved, l);
+            self.expand(convolved)
         };
         Ok(Some(levels.iter().enumerate().map(&mut level).collect()))
     }

@@ -106,7 +106,7 @@ impl<'g> Builder<'g> {
         let op = Arc::new(Convolve { conv, moments: moments.clone() });
         let packed = self.custom(&packed_ne, &maps.grids, Arc::new(Pack(op.clone())), "pack");
         let values = self.custom(&ne, &[packed, kernel], op, "conv_3x3_upsampled");
-        self.put_into_room(values);
+        self.put_into_room(values, 0);
         Some(Convolved { values, moments })
     }
 }

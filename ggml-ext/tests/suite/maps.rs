@@ -52,7 +52,7 @@ impl Pyramid {
         let (mut graph, (input, outputs)) = Graph::build("maps", &backend, 512, |g| {
             let (all, input) = g.input("all", &[n]);
             if lend {
-                assert_eq!(g.lend(&room, "room").is_some(), specs.len() == 1);
+                g.lend_maps(&room, "room", self.sides.len(), self.c).expect("room");
             }
             let maps = self.build(g, all, plainly)?;
             let outputs: Vec<_> = g.to_planes(&maps).iter().map(|&m| g.output(m, "y")).collect();

@@ -72,7 +72,7 @@ impl PyramidStage {
             let mut taps = Taps::default();
             if !tracing {
                 // Its place is free until the result is stored; a trace reads maps of every step.
-                let _ = g.lend(&levels, NAME);
+                let _ = g.lend_maps(&levels, NAME, n_levels, n_channels);
             }
             let grid = hp.vision.grid() as usize;
             let (coords, coords_input) = g.input("coords", &[2, grid * grid]);
