@@ -28,16 +28,22 @@ package=$(find "$target/package" -name "gpt4roi_*_$arch.deb" 2>/dev/null | sort 
 [ -n "$package" ] || die "no package for $arch in $target/package: run \`scripts/package/deb.sh $arch\` first"
 [ "$(id -u)" = 0 ] || die "a fresh Debian can be set up by root only: run it with sudo"
 
+# inside COMMAND...: there, where programs find out from /proc where they lie. The mount ends with the command.
+inside() {
+    # shellcheck disable=SC2016
+    unshare --mount sh -c 'mount --bind /proc "$0/proc" && exec chroot "$0" "$@"' "$root" "$@"
+}
+
 installed() {
     bootstrap "$arch" "$root" --variant=minbase --include=libstdc++6,man-db,systemd
     cp "$package" "$root/gpt4roi.deb"
-    chroot "$root" dpkg -i /gpt4roi.deb
+    inside dpkg -i /gpt4roi.deb
     say "running it in $root"
-    chroot "$root" gpt4roi --version
-    chroot "$root" gpt4roi-convert --version
-    chroot "$root" gpt4roi demo --out /tmp/demo.png
-    chroot "$root" man -w gpt4roi gpt4roi-ask gpt4roi-convert
-    chroot "$root" systemd-analyze verify gpt4roi-stream.service
+    inside gpt4roi --version
+    inside gpt4roi-convert --version
+    inside gpt4roi demo --out /tmp/demo.png
+    inside man -w gpt4roi gpt4roi-ask gpt4roi-convert
+    inside systemd-analyze verify gpt4roi-stream.service
     lacking
 }
 
@@ -54,7 +60,7 @@ lacking() {
     for lib in libllama libggml libggml-base; do
         cp "$root/usr/lib/gpt4roi/$lib.so" "$root/lacking/lib/gpt4roi"
     done
-    said=$(chroot "$root" env GPT4ROI_DEMO_DIR=/usr/share/gpt4roi/demo /lacking/bin/gpt4roi demo 2>&1) &&
+    said=$(inside env GPT4ROI_DEMO_DIR=/usr/share/gpt4roi/demo /lacking/bin/gpt4roi demo 2>&1) &&
         die "without modules it should not run: $said"
     case $said in
     *"no module of ggml's CPU backend"*/lacking/lib/gpt4roi*) say "without modules: $(tail -n 1 <<<"$said")" ;;
