@@ -116,7 +116,7 @@ impl<'g> Builder<'g> {
     }
 }
 
-/// `out[n] = Wy[n] . F . Wx[n]^T`, the x axis first because it is the contiguous one.
+/// `out[n] = Wy[n] . F . Wx[n]^T`, the y axis first: of the large tensors, only the map itself is turned around.
 fn lower_to_mul_mat<'g>(
     g: &Builder<'g>,
     map: Tensor<'g>,
@@ -125,15 +125,14 @@ fn lower_to_mul_mat<'g>(
 ) -> (Tensor<'g>, Kind) {
     let [w, h, c, _] = map.ne();
     let out = params.output_size;
-    let (wx, wx_input) = g.input("roi.wx", &[w, out * n]);
-    let (wy, wy_input) = g.input("roi.wy", &[h, out, 1, n]);
-    let x = g.mul_mat(wx, g.reshape(map, &[w, h * c])); // [out*n, H*C]
-    // Regions to the slowest place, map rows to the fastest: [H, out(x), C, n].
-    let x = g.reshape(x, &[out, n, h, c]);
-    let x = g.cont(g.permute(x, [1, 3, 0, 2]));
-    let y = g.mul_mat(wy, x); // [out(y), out(x), C, n]
-    let y = g.cont(g.permute(y, [1, 0, 2, 3]));
-    (y, Kind::MatMul { wx: wx_input, wy: wy_input })
+    let (wx, wx_input) = g.input("roi.wx", &[w, out, 1, n]);
+    let (wy, wy_input) = g.input("roi.wy", &[h, out * n]);
+    let map = g.cont(g.permute(map, [1, 0, 2, 3])); // [H, W, C]
+    let y = g.mul_mat(g.reshape(map, &[h, w * c]), wy); // [W * C, out(y) * n]
+    let x = g.mul_mat(wx, g.reshape(y, &[w, c * out, 1, n]));
+    let x = g.reshape(x, &[out, c, out, n]); // [out(x), C, out(y), n]
+    let pooled = g.cont(g.permute(x, [0, 2, 1, 3]));
+    (pooled, Kind::MatMul { wx: wx_input, wy: wy_input })
 }
 
 impl RoiAlign {
