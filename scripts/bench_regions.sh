@@ -9,6 +9,7 @@
 # PYTHON         a Python that has torch and torchvision (default: python3)
 # SHAPE          of the model in PyTorch: demo, or 7b (default: 7b if MODEL is given)
 # THREADS        (default: one a processor)
+# TOKENS         of an answer at most; the rivals' have all of them (default: 24)
 # ARGS           more arguments for bench-regions (bench-regions --help)
 set -eu
 target=$1
@@ -21,14 +22,14 @@ else
 fi
 
 (cd "$root" && cargo build --release -p gpt4roi-tests --features mtmd --bin mtmd-rival)
-threads=${THREADS:-$(nproc)}
+threads=${THREADS:-$(nproc)} tokens=${TOKENS:-24}
 set --
 if [ -n "${GPT4ROI_REFERENCE:-}" ]; then
     shape=${SHAPE:-$([ -n "${MODEL:-}" ] && echo 7b || echo demo)}
     "${PYTHON:-python3}" "$root/tests/reference/regions_rival.py" --reference "$GPT4ROI_REFERENCE" --shape "$shape" \
-        --threads "$threads" > "$target/regions-rival.json"
+        --threads "$threads" --tokens "$tokens" > "$target/regions-rival.json"
     set -- --pytorch "$target/regions-rival.json"
 fi
 # shellcheck disable=SC2086 # several arguments
 exec "$target/release/bench-regions" --model "$model" --mmproj "$mmproj" --mtmd "$target/release/mtmd-rival" \
-    --threads "$threads" "$@" --regions "${REGIONS:-1,8,32,100}" ${ARGS:-}
+    --threads "$threads" --tokens "$tokens" "$@" --regions "${REGIONS:-1,8,32,100}" ${ARGS:-}
