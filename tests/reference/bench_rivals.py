@@ -2,7 +2,7 @@
 
     python bench_rivals.py --reference REFERENCE.py --gpt4roi target/release/gpt4roi [--threads 2] [--runs 3]
 
-Needs torch and torchvision. The reference module (see README.md here) gives the functions; weights are noise of the
+Needs torch, torchvision, numpy and safetensors. The reference module (see README.md here) gives the functions; weights are noise of the
 published sizes. Ours runs before and after PyTorch; both are shown, and the ratio is that of the medians over
 both. Prints a Markdown table; --json writes everything to a file.
 
@@ -18,7 +18,8 @@ from pathlib import Path
 
 import torch
 
-from rival import SHAPES, Llama, Noise, Tower, best, boxes, load, pooled, pyramid, regions
+from make_goldens import load_reference
+from rival import SHAPES, Llama, Noise, Tower, best, boxes, pooled, pyramid, regions, tapped
 
 SHAPE, PROMPT = SHAPES["7b"], 330
 
@@ -38,14 +39,10 @@ def mtmd(args):
     return [crop["encode"] for crop in crops]
 
 
-def tapped():
-    return [torch.randn(1, SHAPE.width, SHAPE.grid, SHAPE.grid) for _ in SHAPE.level_sizes]
-
-
 def image_side(reference, args, dtype):
     """Milliseconds of all that is computed for one image and one region, but for the vision tower."""
     w, region = Noise(SHAPE, dtype), boxes(1).to(dtype)
-    grids = [g.to(dtype) for g in tapped()]
+    grids = [g.to(dtype) for g in tapped(SHAPE)]
 
     def run():
         regions(reference, w, [m.to(dtype) for m in pyramid(reference, w, grids)], region)
@@ -64,8 +61,8 @@ def first_token(reference, args, vision):
 
 @torch.inference_mode()
 def theirs(args):
-    reference = load(args.reference)
-    w, out, grids = Noise(SHAPE), {}, tapped()
+    reference = load_reference(args.reference)
+    w, out, grids = Noise(SHAPE), {}, tapped(SHAPE)
     maps = pyramid(reference, w, grids)
     out["pyramid"] = best(args.runs, lambda: pyramid(reference, w, grids))
     for n in args.regions:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import torch
 
-from rival import SHAPES, Llama, Noise, Tower, boxes, load, pyramid, regions, timed
+from make_goldens import load_reference
+from rival import SHAPES, Llama, Noise, Tower, boxes, pyramid, regions, tapped, timed
 
 COMMON, OWN = 310, 7  # positions of "What is <region1>?" up to its region, and from there on
 
@@ -31,9 +32,9 @@ def answer(llama, common, tokens):
 @torch.inference_mode()
 def race(args):
     dtype = getattr(torch, args.type)
-    shape, reference = SHAPES[args.shape], load(args.reference)
+    shape, reference = SHAPES[args.shape], load_reference(args.reference)
     w, tower, llama = Noise(shape, dtype), Tower(shape, dtype), Llama(shape, dtype)
-    grids = [torch.randn(1, shape.width, shape.grid, shape.grid).to(dtype) for _ in shape.level_sizes]
+    grids = [g.to(dtype) for g in tapped(shape)]
 
     def see():
         tower.run()

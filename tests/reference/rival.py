@@ -3,8 +3,6 @@
 The region extractor's functions are those of the reference implementation (README.md); the rest is written here with
 PyTorch's own attention.
 """
-import importlib.util
-import sys
 import time
 from dataclasses import dataclass
 
@@ -51,15 +49,6 @@ SHAPES = {
     "7b": Shape(1024, 23, 16, 4096, 1024, 1024, 256, 5, 64, 4096, 32, 32, 11008, 32006),
     "demo": Shape(384, 11, 6, 1536, 64, 256, 64, 2, 4, 256, 8, 4, 1024, 2506),
 }
-
-
-def load(path):
-    """The reference implementation, a module."""
-    spec = importlib.util.spec_from_file_location("reference", path)
-    reference = importlib.util.module_from_spec(spec)
-    sys.modules["reference"] = reference
-    spec.loader.exec_module(reference)
-    return reference
 
 
 def noise(*shape, fan_in=None):
@@ -118,6 +107,11 @@ def boxes(n):
         x, y = part(i, 3) * (1 - w), part(i, 11) * (1 - h)
         rows.append([x, y, x + w, y + h])
     return torch.tensor(rows)
+
+
+def tapped(shape):
+    """The tower's hidden states that are read, as grids."""
+    return [torch.randn(1, shape.width, shape.grid, shape.grid) for _ in shape.level_sizes]
 
 
 def pooled(shape, maps, fractions):
