@@ -9,6 +9,7 @@
 //! * [`maps`]: feature maps of several levels, in the layout that suits the backend;
 //! * [`roi_align`]: RoIAlign with its lowerings;
 //! * [`winograd`], [`interpolated`]: 3x3 convolutions on the CPU;
+//! * `k_product`: k-quant matrices times several columns on the CPU;
 //! * [`gguf`]: reading and writing model files;
 //! * [`quant`]: between f32 and the types of tensors;
 //! * [`weights`]: tensors mapped from a file or allocated on a device;
@@ -17,6 +18,7 @@
 //! * [`peak`]: what the processor reaches at best.
 
 mod backend;
+mod barrier;
 mod cancel;
 mod cpu;
 mod custom;
@@ -27,6 +29,7 @@ mod file_type;
 pub mod gguf;
 pub mod graph;
 pub mod interpolated;
+mod k_product;
 pub mod llama;
 mod logging;
 pub mod maps;

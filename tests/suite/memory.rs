@@ -2,6 +2,7 @@
 
 use ggml_ext::gguf::Writer;
 use ggml_ext::llama::{Context, ContextParams, KvType, LoadOptions, Model};
+use ggml_ext::numeric::nmse;
 use ggml_ext::{CancelToken, DType};
 use gpt4roi::{Engine, EngineOptions};
 use gpt4roi_models::{TensorSpec, Value, llm_specs, mmproj_specs};
@@ -120,8 +121,15 @@ fn gpu() -> bool {
     ggml_ext::devices().iter().any(|d| d.kind.is_gpu())
 }
 
-/// Logits of a few tokens, read together and one by one.
-fn logits(path: &Path, options: &LoadOptions) -> (bool, Vec<u32>) {
+/// Logits of a few tokens, read one by one and together.
+struct Read {
+    in_place: bool,
+    /// Whether products of those that were read together are our nodes.
+    ours: bool,
+    logits: Vec<f32>,
+}
+
+fn read(path: &Path, options: &LoadOptions) -> Read {
     let model = Model::load(path, options, &mut |_| true).expect("a model");
     let params = ContextParams {
         n_ctx: 64,
@@ -130,41 +138,59 @@ fn logits(path: &Path, options: &LoadOptions) -> (bool, Vec<u32>) {
         n_outputs: 8,
         n_threads: 1,
         kv_type: KvType::F16,
-        capture: None,
+        capture: Some("l_out".into()),
     };
     let mut context = Context::new(&model, &params, CancelToken::new()).expect("a context");
     let mut batch = context.new_batch().expect("a batch");
-    let mut bits = Vec::new();
-    for tokens in [&[1, 40, 41, 42, 43][..], &[44], &[45]] {
-        let from = bits.len() / model.n_vocab();
+    let mut logits = Vec::new();
+    for tokens in [&[1][..], &[40], &[41, 42, 43, 44, 45]] {
+        let from = logits.len() / model.n_vocab();
         batch.clear();
         for (i, &token) in tokens.iter().enumerate() {
             batch.add_token(token, from + i, 0, true).expect("room");
         }
         context.decode(&batch).expect("a decode");
-        let rows = (0..tokens.len()).flat_map(|i| context.logits(i).expect("logits").to_vec());
-        bits.extend(rows.map(f32::to_bits));
+        for i in 0..tokens.len() {
+            logits.extend(context.logits(i).expect("logits"));
+        }
     }
-    (model.is_in_place(), bits)
+    let ours = context.nodes().iter().any(|n| n.op == "CUSTOM");
+    Read { in_place: model.is_in_place(), ours, logits }
+}
+
+/// A small model with matrices of a type, in place and read.
+#[cfg(target_os = "linux")]
+fn both_ways(matrices: DType) -> [Read; 2] {
+    let dir = TempDir::new_in(scratch()).expect("a folder");
+    let pair = Small { matrices, ..Small::default().with_width(256, 4) }.write(dir.path());
+    let copied = LoadOptions { mmap: false, ..LoadOptions::default() };
+    let [mapped, read] = [LoadOptions::default(), copied].map(|o| read(&pair.model, &o));
+    assert_eq!(mapped.in_place, !gpu());
+    assert!(!read.in_place && !read.ours);
+    let first = mapped.logits[0];
+    assert!(mapped.logits.iter().any(|&v| v != first), "{matrices}: all the same");
+    [mapped, read]
 }
 
 #[cfg(target_os = "linux")]
 #[test]
 fn a_model_in_place_computes_the_same_bits_as_one_that_was_read() {
-    let dir = TempDir::new_in(scratch()).expect("a folder");
-    let small = Small::default().with_width(256, 4);
-    for (i, matrices) in [DType::F32, DType::F16, DType::Q8_0, DType::Q4_0].into_iter().enumerate()
-    {
-        let folder = dir.path().join(i.to_string());
-        std::fs::create_dir(&folder).expect("a folder");
-        let pair = Small { matrices, ..small.clone() }.write(&folder);
-        let (in_place, mapped) = logits(&pair.model, &LoadOptions::default());
-        assert_eq!(in_place, !gpu());
-        let read = LoadOptions { mmap: false, ..LoadOptions::default() };
-        let (in_place, read) = logits(&pair.model, &read);
-        assert!(!in_place);
-        assert!(mapped == read, "{matrices}: logits depart");
-        assert!(mapped.iter().any(|&b| b != mapped[0]), "{matrices}: all the same");
+    for matrices in [DType::F32, DType::F16, DType::Q8_0, DType::Q4_0] {
+        let [mapped, read] = both_ways(matrices).map(|r| r.logits);
+        let bits = |logits: Vec<f32>| logits.into_iter().map(f32::to_bits).collect::<Vec<_>>();
+        assert!(bits(mapped) == bits(read), "{matrices}: logits depart");
+    }
+}
+
+/// What is multiplied is rounded to 8 bits, the same in both: a sum in another order may turn one of these around.
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+#[test]
+fn products_of_k_quants_are_ours_and_give_the_same_logits() {
+    for matrices in [DType::Q4K, DType::Q5K, DType::Q6K] {
+        let [mapped, read] = both_ways(matrices);
+        assert_eq!(mapped.ours, mapped.in_place && is_x86_feature_detected!("avx2"));
+        let error = nmse(&mapped.logits, &read.logits);
+        assert!(error < 1e-5, "{matrices}: {error:e}");
     }
 }
 

@@ -1,10 +1,11 @@
 //! What happens to a graph's nodes before and after they are computed: those that do nothing are taken
-//! out, and copies of chosen ones are kept for comparing with a reference.
+//! out, products become ours where those are faster, and copies of chosen ones are kept for comparing with a reference.
 
 use super::Model;
+use super::products::Products;
 use crate::backend::owned;
 use crate::graph::{PlacedNode, placed_node};
-use crate::sys;
+use crate::{Result, sys};
 use std::collections::HashMap;
 use std::ffi::c_void;
 
@@ -12,6 +13,8 @@ use std::ffi::c_void;
 pub(super) struct Capture {
     prefix: Option<String>,
     model: Model,
+    /// For models whose weights are in place, in ggml's plain layout.
+    products: Option<Products>,
     rows: HashMap<String, Vec<f32>>,
     /// Every node that was computed, by its name.
     nodes: HashMap<String, PlacedNode>,
@@ -19,10 +22,18 @@ pub(super) struct Capture {
 
 impl Capture {
     /// `None` if no node of the model's graphs is of interest.
-    pub(super) fn new(prefix: Option<String>, model: &Model) -> Option<Capture> {
+    ///
+    /// # Errors
+    /// If memory does not suffice.
+    pub(super) fn new(
+        prefix: Option<String>,
+        model: &Model,
+        n_threads: usize,
+    ) -> Result<Option<Capture>> {
+        let products = if model.is_in_place() { Products::new(n_threads)? } else { None };
         let wanted = prefix.is_some() || model.is_in_place();
         let (rows, nodes) = Default::default();
-        wanted.then(|| Capture { prefix, model: model.clone(), rows, nodes })
+        Ok(wanted.then(|| Capture { prefix, model: model.clone(), products, rows, nodes }))
     }
 
     pub(super) fn row(&self, name: &str) -> Option<&[f32]> {
@@ -60,11 +71,14 @@ pub(super) unsafe extern "C" fn on_eval(
 ) -> bool {
     // SAFETY: `data` is the boxed Capture that the context owns; callbacks run one at a time on
     // the thread that decodes, which holds the context mutably. It is asked about a node of an
-    // allocated graph before that is computed.
+    // allocated graph before that is computed, by the context's threads, which are as many as `products` was made for.
     unsafe {
         let capture = &mut *data.cast::<Capture>();
         if let Some(storage) = capture.model.storage().filter(|_| ask) {
             storage.skip_neutral(t);
+            if let Some(products) = &mut capture.products {
+                products.replace(t);
+            }
         }
         let Some(prefix) = &capture.prefix else { return !ask };
         if ask {

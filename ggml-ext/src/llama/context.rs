@@ -81,7 +81,8 @@ impl Context {
     /// [`Error::Create`] with what llama.cpp said, usually that memory does not suffice.
     pub fn new(model: &Model, params: &ContextParams, cancel: CancelToken) -> Result<Context> {
         let pool = ThreadPool::new(params.n_threads)?;
-        let capture = Capture::new(params.capture.clone(), model).map(StableBox::new);
+        let capture = Capture::new(params.capture.clone(), model, params.n_threads)?;
+        let capture = capture.map(StableBox::new);
         let raw_params = raw_params(params, &cancel, capture.as_ref());
         logging::take_error();
         // SAFETY: the model is alive; token and capture, to which the parameters point, are stored

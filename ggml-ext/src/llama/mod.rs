@@ -10,6 +10,7 @@ mod context;
 mod in_place;
 mod measure;
 mod model;
+mod products;
 mod quantize;
 mod sampler;
 

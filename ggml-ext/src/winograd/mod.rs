@@ -40,7 +40,6 @@
 // is sure to be inlined where the instruction set is enabled.
 #![allow(clippy::needless_range_loop)]
 
-mod barrier;
 mod error;
 mod gemm;
 mod geometry;

@@ -1,7 +1,7 @@
 //! Memory and meeting points of a run.
 
 use super::Error;
-use super::barrier::Barrier;
+use crate::barrier::{Barrier, Counter};
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::ptr::NonNull;
 use std::sync::atomic::AtomicUsize;
@@ -33,11 +33,6 @@ pub(super) struct Team {
     /// The group that the team is at: written by the first member.
     pub(super) group: AtomicUsize,
 }
-
-/// A counter on a cache line of its own.
-#[derive(Debug, Default)]
-#[repr(align(128))]
-pub(super) struct Counter(pub(super) AtomicUsize);
 
 // SAFETY: the memory is owned, and only handed out as a raw pointer; whoever writes through that
 // does so under the contract of a run.

@@ -1,4 +1,4 @@
-//! A barrier on which threads spin, then yield.
+//! Where the threads of a run meet: a barrier on which they spin, then yield, and a counter to share work by.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -9,7 +9,7 @@ const SPINS: usize = 1000;
 /// Where the threads of a run, or of a team, meet. Aligned against false sharing.
 #[derive(Debug, Default)]
 #[repr(align(128))]
-pub(super) struct Barrier {
+pub(crate) struct Barrier {
     arrived: AtomicUsize,
     generation: AtomicUsize,
 }
@@ -18,7 +18,7 @@ impl Barrier {
     /// Returns once `n` threads have called it; all of them pass the same `n`. What any of them
     /// wrote before is visible to all after: arrivals form one release sequence, which the last
     /// acquires, and the others acquire the generation that the last releases.
-    pub(super) fn wait(&self, n: usize) {
+    pub(crate) fn wait(&self, n: usize) {
         if n == 1 {
             return;
         }
@@ -40,3 +40,8 @@ impl Barrier {
         }
     }
 }
+
+/// A counter on a cache line of its own.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub(crate) struct Counter(pub(crate) AtomicUsize);

@@ -1,0 +1,281 @@
+//! Products of k-quant matrices with several columns.
+//!
+//! ggml multiplies such matrices with one column at the speed of memory, and with hundreds of columns at a good share of what the
+//! processor can do. Between lie the batches that many regions are answered in, where it unpacks weights again and again.
+//! Here a few rows are unpacked once, a super-block at a time, into the cache, side by side: an instruction then multiplies four
+//! values of each row with four of a column, in whole numbers, as ggml does. The numbers are the same until they are scaled;
+//! only floats are summed in another order.
+//!
+//! Plain Rust over addresses: nothing here knows ggml.
+
+// Rows and columns of small matrices: with indices the loops read like the formulas, and everything is sure to be inlined
+// where the instruction set is enabled.
+#![allow(clippy::needless_range_loop)]
+
+mod columns;
+mod kernel;
+mod panel;
+mod quads;
+#[cfg(test)]
+mod tests;
+
+use crate::DType;
+use crate::barrier::{Barrier, Counter};
+use crate::simd::lanes::Task;
+use columns::Block;
+use panel::{Kind, Panel, Q4K, Q5K, Q6K};
+use quads::{MAX_ROWS, Quads};
+use std::cell::UnsafeCell;
+use std::sync::atomic::Ordering;
+
+/// Values of a super-block.
+const BLOCK: usize = 256;
+/// Bytes of a cache line.
+const LINE: usize = 64;
+/// How many super-blocks before they are unpacked weights are fetched: there are more rows than the processor keeps track of.
+const AHEAD: usize = 2;
+
+/// The instruction sets that there is code for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Level {
+    #[cfg(target_arch = "x86_64")]
+    Vnni,
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+}
+
+impl Level {
+    /// The fastest first.
+    const ALL: &[Level] = &[
+        #[cfg(target_arch = "x86_64")]
+        Level::Vnni,
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx2,
+    ];
+
+    /// All that this processor has, the fastest first.
+    pub(crate) fn available() -> impl Iterator<Item = Level> {
+        Level::ALL.iter().copied().filter(|level| level.is_available())
+    }
+
+    fn is_available(self) -> bool {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Level::Vnni => quads::x86::Vnni::is_available(),
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => quads::x86::Avx2::is_available(),
+        }
+    }
+}
+
+/// A matrix `[n_in, n_out]` times columns `[n_in, n_columns]`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Product {
+    pub(crate) dtype: DType,
+    pub(crate) n_in: usize,
+    pub(crate) n_out: usize,
+    pub(crate) n_columns: usize,
+}
+
+impl Product {
+    /// Whether there is code for it.
+    pub(crate) fn is_known(&self) -> bool {
+        matches!(self.dtype, DType::Q4K | DType::Q5K | DType::Q6K)
+            && self.n_in.is_multiple_of(BLOCK)
+            && self.n_in > 0
+            && self.n_out > 0
+            && self.n_columns > 0
+    }
+}
+
+/// Memory and meeting points of runs, one at a time.
+#[derive(Default)]
+pub(crate) struct Room {
+    /// The columns: of each part of 256 values, all columns.
+    blocks: UnsafeCell<Vec<Block>>,
+    /// Of each thread, `[n_columns][MAX_ROWS]`.
+    sums: UnsafeCell<Vec<f32>>,
+    barrier: Barrier,
+    next: Counter,
+}
+
+// SAFETY: the memory is owned; who reads and writes it does so under the contracts of `reserve` and `run`.
+unsafe impl Send for Room {}
+// SAFETY: as above; the rest is atomic.
+unsafe impl Sync for Room {}
+
+impl Room {
+    /// Makes room for a product.
+    pub(crate) fn reserve(&mut self, product: &Product, n_threads: usize) {
+        let blocks = product.n_in / BLOCK * product.n_columns;
+        let (own, sums) = (self.blocks.get_mut(), self.sums.get_mut());
+        if own.len() < blocks {
+            own.resize(blocks, Block::EMPTY);
+        }
+        let n = sums_of_thread(product.n_columns) * n_threads;
+        if sums.len() < n {
+            sums.resize(n, 0.0);
+        }
+    }
+}
+
+/// Floats of a thread: its sums, and a cache line between it and the next.
+fn sums_of_thread(n_columns: usize) -> usize {
+    (n_columns + 1) * MAX_ROWS
+}
+
+/// A run, as every thread sees it.
+#[derive(Clone, Copy)]
+pub(crate) struct Run<'a> {
+    pub(crate) product: Product,
+    pub(crate) room: &'a Room,
+    pub(crate) weights: *const u8,
+    pub(crate) columns: *const f32,
+    /// `[n_out, n_columns]`
+    pub(crate) output: *mut f32,
+    pub(crate) ith: usize,
+    pub(crate) nth: usize,
+}
+
+impl Run<'_> {
+    /// Does the share of thread `ith` of `nth`.
+    ///
+    /// # Safety
+    /// The product is known, and the processor has the instruction set. Room was reserved for it and for `nth` threads, all of which
+    /// call this at the same time; nobody else uses the room or the output until they have returned. Weights and columns
+    /// can be read, and the output written, in full.
+    pub(crate) unsafe fn run(self, level: Level) {
+        // SAFETY: the caller's word.
+        unsafe {
+            match self.product.dtype {
+                DType::Q4K => self.on::<Q4K>(level),
+                DType::Q5K => self.on::<Q5K>(level),
+                _ => self.on::<Q6K>(level),
+            }
+        }
+    }
+
+    unsafe fn on<K: Kind>(self, level: Level) {
+        let run = Typed { run: self, kind: std::marker::PhantomData::<K> };
+        // SAFETY: the caller's word.
+        unsafe {
+            match level {
+                #[cfg(target_arch = "x86_64")]
+                Level::Vnni => quads::x86::Vnni::call(run),
+                #[cfg(target_arch = "x86_64")]
+                Level::Avx2 => quads::x86::Avx2::call(run),
+            }
+        }
+    }
+}
+
+/// A run with weights of one kind.
+struct Typed<'a, K> {
+    run: Run<'a>,
+    kind: std::marker::PhantomData<K>,
+}
+
+impl<L: Quads, K: Kind> Task<L> for Typed<'_, K> {
+    #[inline(always)]
+    unsafe fn run(self) {
+        let Run { product, room, ith, nth, .. } = self.run;
+        if ith == 0 {
+            // The others take panels only behind the barrier.
+            room.next.0.store(0, Ordering::Relaxed);
+        }
+        // SAFETY: the caller's word; each thread writes blocks of its own columns, and reads those of others behind the barrier.
+        unsafe {
+            let blocks = (*room.blocks.get()).as_mut_ptr();
+            for column in (ith..product.n_columns).step_by(nth) {
+                quantise::<K>(&self.run, blocks, column);
+            }
+            room.barrier.wait(nth);
+            let sums = (*room.sums.get()).as_mut_ptr();
+            let sums = sums.add(ith * sums_of_thread(product.n_columns));
+            let mut panel = Panel::EMPTY;
+            loop {
+                let row = L::ROWS * room.next.0.fetch_add(1, Ordering::Relaxed);
+                if row >= product.n_out {
+                    return;
+                }
+                rows::<L, K>(&self.run, row, &mut panel, blocks, sums);
+            }
+        }
+    }
+}
+
+/// Blocks of one column.
+#[inline(always)]
+unsafe fn quantise<K: Kind>(run: &Run, blocks: *mut Block, column: usize) {
+    let Product { n_in, n_columns, .. } = run.product;
+    for b in 0..n_in / BLOCK {
+        // SAFETY: the caller's word.
+        unsafe {
+            let x = &*run.columns.add(column * n_in + b * BLOCK).cast::<[f32; BLOCK]>();
+            let block = &mut *blocks.add(b * n_columns + column);
+            if K::GROUP == 16 { block.set::<16>(x) } else { block.set::<32>(x) }
+        }
+    }
+}
+
+/// All columns times the rows from `row` on, as many as a vector has.
+#[inline(always)]
+unsafe fn rows<L: Quads, K: Kind>(
+    run: &Run,
+    row: usize,
+    panel: &mut Panel,
+    blocks: *const Block,
+    sums: *mut f32,
+) {
+    let Product { n_in, n_out, n_columns, .. } = run.product;
+    let n_blocks = n_in / BLOCK;
+    // SAFETY: the caller's word; rows that do not exist are read as the last one, and not written.
+    unsafe {
+        std::ptr::write_bytes(sums, 0, n_columns * MAX_ROWS);
+        for b in 0..n_blocks {
+            let mut addresses = [run.weights; MAX_ROWS];
+            for (i, address) in addresses.iter_mut().enumerate() {
+                let row = (row + i).min(n_out - 1);
+                *address = run.weights.add((row * n_blocks + b) * K::BYTES);
+            }
+            for i in 0..L::ROWS {
+                for line in 0..K::BYTES.div_ceil(LINE) {
+                    L::prefetch(addresses[i].wrapping_add(AHEAD * K::BYTES + LINE * line));
+                }
+            }
+            K::unpack::<L>(&addresses, panel);
+            all_columns::<L, K>(panel, blocks.add(b * n_columns), sums, n_columns);
+        }
+        let n = L::ROWS.min(n_out - row);
+        for column in 0..n_columns {
+            let from = sums.add(column * MAX_ROWS);
+            std::ptr::copy_nonoverlapping(from, run.output.add(column * n_out + row), n);
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn all_columns<L: Quads, K: Kind>(
+    panel: &Panel,
+    blocks: *const Block,
+    sums: *mut f32,
+    n_columns: usize,
+) {
+    let mut done = 0;
+    macro_rules! tiles {
+        ($t:literal) => {
+            while $t <= L::TILE && n_columns - done >= $t {
+                // SAFETY: the caller's word.
+                unsafe {
+                    let sums = sums.add(done * MAX_ROWS);
+                    kernel::tile::<L, K, $t>(panel, blocks.add(done), sums);
+                }
+                done += $t;
+            }
+        };
+    }
+    tiles!(8);
+    tiles!(4);
+    tiles!(2);
+    tiles!(1);
+}

@@ -1,0 +1,196 @@
+//! Super-blocks of neighbouring rows, unpacked for the kernel.
+
+use super::BLOCK;
+use super::quads::{MAX_ROWS, Quads};
+use half::f16;
+
+/// 256 values of each row: `scale * quads + minus`, scale and minus one for each group and row.
+#[repr(C, align(64))]
+pub(super) struct Panel {
+    /// Four values of each row.
+    pub(super) quads: [[u8; 4 * MAX_ROWS]; BLOCK / 4],
+    pub(super) scale: [[f32; MAX_ROWS]; 16],
+    pub(super) minus: [[f32; MAX_ROWS]; 16],
+}
+
+impl Panel {
+    pub(super) const EMPTY: Panel = Panel {
+        quads: [[0; 4 * MAX_ROWS]; BLOCK / 4],
+        scale: [[0.0; MAX_ROWS]; 16],
+        minus: [[0.0; MAX_ROWS]; 16],
+    };
+}
+
+/// A type of super-blocks, as `ggml-common.h` and `dequantize_row_*` in `ggml-quants.c` define it.
+pub(super) trait Kind {
+    /// Size of a super-block.
+    const BYTES: usize;
+    /// Values that share a scale.
+    const GROUP: usize;
+    /// The largest value before it is scaled.
+    const LARGEST: usize;
+
+    /// # Safety
+    /// The processor has the instruction set; there is a super-block at each of the first [`Quads::ROWS`] addresses.
+    unsafe fn unpack<L: Quads>(rows: &[*const u8; MAX_ROWS], panel: &mut Panel);
+}
+
+pub(super) enum Q4K {}
+pub(super) enum Q5K {}
+pub(super) enum Q6K {}
+
+impl Kind for Q4K {
+    const BYTES: usize = 144;
+    const GROUP: usize = 32;
+    const LARGEST: usize = 15;
+
+    #[inline(always)]
+    unsafe fn unpack<L: Quads>(rows: &[*const u8; MAX_ROWS], panel: &mut Panel) {
+        // SAFETY: the caller's word; what is read lies in the super-blocks.
+        unsafe {
+            scales::<L>(rows, panel);
+            for i in 0..8 {
+                let bytes = L::gather(&at(rows, 16 + 16 * i));
+                for (j, v) in bytes.into_iter().enumerate() {
+                    let low = first_of_64(i) + j;
+                    put::<L>(panel, low, L::and(v, 15));
+                    put::<L>(panel, low + 8, L::and(L::shr(v, 4), 15));
+                }
+            }
+        }
+    }
+}
+
+impl Kind for Q5K {
+    const BYTES: usize = 176;
+    const GROUP: usize = 32;
+    const LARGEST: usize = 31;
+
+    #[inline(always)]
+    unsafe fn unpack<L: Quads>(rows: &[*const u8; MAX_ROWS], panel: &mut Panel) {
+        // SAFETY: the caller's word; what is read lies in the super-blocks.
+        unsafe {
+            scales::<L>(rows, panel);
+            let fifth = [L::gather(&at(rows, 16)), L::gather(&at(rows, 32))];
+            for i in 0..8 {
+                let bytes = L::gather(&at(rows, 48 + 16 * i));
+                let bit = i as i32 / 2 * 2; // of the fifth bits, for the low half
+                for (j, v) in bytes.into_iter().enumerate() {
+                    let (low, fifth) = (first_of_64(i) + j, fifth[i % 2][j]);
+                    let high_bit = L::shl(L::and(L::shr(fifth, bit), 1), 4);
+                    put::<L>(panel, low, L::or(L::and(v, 15), high_bit));
+                    let high_bit = L::shl(L::and(L::shr(fifth, bit + 1), 1), 4);
+                    put::<L>(panel, low + 8, L::or(L::and(L::shr(v, 4), 15), high_bit));
+                }
+            }
+        }
+    }
+}
+
+impl Kind for Q6K {
+    const BYTES: usize = 210;
+    const GROUP: usize = 16;
+    const LARGEST: usize = 63;
+
+    #[inline(always)]
+    unsafe fn unpack<L: Quads>(rows: &[*const u8; MAX_ROWS], panel: &mut Panel) {
+        const HIGH: usize = 128; // where the high bits are
+        const SCALES: usize = 192;
+        const FACTOR: usize = 208;
+        // SAFETY: the caller's word; what is read lies in the super-blocks.
+        unsafe {
+            let mut factors = [0.0; MAX_ROWS];
+            for i in 0..L::ROWS {
+                factors[i] = rows[i].add(FACTOR).cast::<f16>().read_unaligned().to_f32();
+            }
+            let factor = L::load(factors.as_ptr());
+            let bytes = L::gather(&at(rows, SCALES));
+            for g in 0..16 {
+                let scale = L::mul(factor, L::signed_byte(bytes[g / 4], g as i32 % 4));
+                put_scale::<L>(panel, g, scale, L::mul(scale, L::splat(-32.0)));
+            }
+            for half in 0..2 {
+                for i in 0..2 {
+                    let first = L::gather(&at(rows, 64 * half + 16 * i));
+                    let second = L::gather(&at(rows, 64 * half + 32 + 16 * i));
+                    let high = L::gather(&at(rows, HIGH + 32 * half + 16 * i));
+                    for j in 0..4 {
+                        let [a, b, h] = [first[j], second[j], high[j]];
+                        let quad = 32 * half + 4 * i + j;
+                        put::<L>(panel, quad, six::<L>(a, 0, h, 0));
+                        put::<L>(panel, quad + 8, six::<L>(b, 0, h, 2));
+                        put::<L>(panel, quad + 16, six::<L>(a, 4, h, 4));
+                        put::<L>(panel, quad + 24, six::<L>(b, 4, h, 6));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The rows' addresses, `offset` further on.
+#[inline(always)]
+fn at(rows: &[*const u8; MAX_ROWS], offset: usize) -> [*const u8; MAX_ROWS] {
+    let mut moved = *rows;
+    for row in &mut moved {
+        *row = row.wrapping_add(offset);
+    }
+    moved
+}
+
+/// Of sixteen bytes that hold low and high halves of values 32 apart: the quad of the first low half.
+#[inline(always)]
+fn first_of_64(sixteenth: usize) -> usize {
+    sixteenth / 2 * 16 + sixteenth % 2 * 4
+}
+
+#[inline(always)]
+unsafe fn put<L: Quads>(panel: &mut Panel, quad: usize, v: L::Bytes) {
+    // SAFETY: the caller's word; a quad has room for the bytes of all rows.
+    unsafe { L::store_bytes(v, panel.quads[quad].as_mut_ptr()) }
+}
+
+#[inline(always)]
+unsafe fn put_scale<L: Quads>(panel: &mut Panel, g: usize, scale: L::Floats, minus: L::Floats) {
+    // SAFETY: the caller's word; there is a float for each row.
+    unsafe {
+        L::store(scale, panel.scale[g].as_mut_ptr());
+        L::store(minus, panel.minus[g].as_mut_ptr());
+    }
+}
+
+/// Four bits of `low` from `shift` on, and above them two bits of `high`.
+#[inline(always)]
+unsafe fn six<L: Quads>(low: L::Bytes, shift: i32, high: L::Bytes, high_shift: i32) -> L::Bytes {
+    // SAFETY: the caller's word.
+    unsafe {
+        let high = L::and(L::shr(high, high_shift), 3);
+        L::or(L::and(L::shr(low, shift), 15), L::shl(high, 4))
+    }
+}
+
+/// The eight scales and minima of types that begin with two halves and twelve bytes of 6-bit numbers
+/// (`get_scale_min_k4`).
+#[inline(always)]
+unsafe fn scales<L: Quads>(rows: &[*const u8; MAX_ROWS], panel: &mut Panel) {
+    // SAFETY: the caller's word; a super-block of these types begins with 16 bytes of this kind.
+    unsafe {
+        let [halves, a, b, c] = L::gather(rows);
+        let [factor, minimum] = L::halves(halves);
+        let minimum = L::mul(minimum, L::splat(-1.0));
+        let scales = [L::and(a, 63), top_bits::<L>(L::and(c, 15), a)];
+        let minima = [L::and(b, 63), top_bits::<L>(L::and(L::shr(c, 4), 15), b)];
+        for g in 0..8 {
+            let i = g as i32 % 4;
+            let scale = L::mul(factor, L::byte(scales[g / 4], i));
+            put_scale::<L>(panel, g, scale, L::mul(minimum, L::byte(minima[g / 4], i)));
+        }
+    }
+}
+
+/// Four bits, and above them the top two of `other`.
+#[inline(always)]
+unsafe fn top_bits<L: Quads>(low: L::Bytes, other: L::Bytes) -> L::Bytes {
+    // SAFETY: the caller's word.
+    unsafe { L::or(low, L::shl(L::and(L::shr(other, 6), 3), 4)) }
+}

@@ -1,0 +1,69 @@
+//! Vectors of one instruction set that hold four neighbouring bytes of each of several rows.
+
+#[cfg(target_arch = "x86_64")]
+pub(super) mod x86;
+
+use crate::simd::lanes::Task;
+
+/// The most rows that a vector holds something of.
+pub(super) const MAX_ROWS: usize = 16;
+
+/// The vectors. Everything is `#[inline(always)]` and therefore compiled with the instructions of the function that
+/// [`Quads::call`] is.
+///
+/// # Safety
+/// Of all functions: the processor has the instruction set; and what each asks for.
+pub(super) trait Quads: Sized {
+    /// Rows side by side in a vector.
+    const ROWS: usize;
+    /// Columns whose sums fit into registers.
+    const TILE: usize;
+    /// Four bytes of each row.
+    type Bytes: Copy;
+    /// A float of each row.
+    type Floats: Copy;
+    /// A sum of a few products for each row, or for each half of one.
+    type Few: Copy;
+    /// A whole number of each row.
+    type Whole: Copy;
+
+    /// How many times [`Quads::dot`] may be called in a row for weights of at most `largest` before its sums could overflow, in powers of
+    /// two up to `most`.
+    fn lasts(largest: usize, most: usize) -> usize;
+
+    /// Runs a task with the instruction set enabled.
+    unsafe fn call<T: Task<Self>>(task: T);
+
+    /// The first sixteen bytes at each of [`Quads::ROWS`] addresses, four by four.
+    unsafe fn gather(rows: &[*const u8; MAX_ROWS]) -> [Self::Bytes; 4];
+    /// Hints that what lies at `src`, which need not exist, will be read soon.
+    unsafe fn prefetch(src: *const u8);
+    unsafe fn load_bytes(src: *const u8) -> Self::Bytes;
+    unsafe fn store_bytes(v: Self::Bytes, dst: *mut u8);
+    unsafe fn and(v: Self::Bytes, mask: u8) -> Self::Bytes;
+    unsafe fn or(a: Self::Bytes, b: Self::Bytes) -> Self::Bytes;
+    /// Shifts right; what a byte gets from its neighbour has to be masked away.
+    unsafe fn shr(v: Self::Bytes, bits: i32) -> Self::Bytes;
+    /// Shifts left, likewise.
+    unsafe fn shl(v: Self::Bytes, bits: i32) -> Self::Bytes;
+    /// Byte `i` of each row.
+    unsafe fn byte(v: Self::Bytes, i: i32) -> Self::Floats;
+    /// Byte `i` of each row, signed.
+    unsafe fn signed_byte(v: Self::Bytes, i: i32) -> Self::Floats;
+    /// The two halves that each row's bytes are.
+    unsafe fn halves(v: Self::Bytes) -> [Self::Floats; 2];
+
+    unsafe fn splat(v: f32) -> Self::Floats;
+    unsafe fn load(src: *const f32) -> Self::Floats;
+    unsafe fn store(v: Self::Floats, dst: *mut f32);
+    unsafe fn mul(a: Self::Floats, b: Self::Floats) -> Self::Floats;
+    /// `sum + a * b`, rounded once.
+    unsafe fn add_product(sum: Self::Floats, a: Self::Floats, b: Self::Floats) -> Self::Floats;
+
+    unsafe fn zero() -> Self::Few;
+    /// Adds the products of each row's bytes, unsigned, with the four signed ones at `column`.
+    unsafe fn dot(sums: Self::Few, weights: Self::Bytes, column: *const i8) -> Self::Few;
+    unsafe fn whole(sums: Self::Few) -> Self::Whole;
+    unsafe fn add(a: Self::Whole, b: Self::Whole) -> Self::Whole;
+    unsafe fn to_floats(v: Self::Whole) -> Self::Floats;
+}

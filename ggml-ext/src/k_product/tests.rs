@@ -1,0 +1,161 @@
+//! Against ggml's own decoding of the weights, in double precision.
+
+use super::*;
+use crate::quant;
+
+/// Reproducible values around zero; some columns have one that dwarfs the rest.
+fn noise(seed: u32, n: usize) -> Vec<f32> {
+    let mut state = seed;
+    let mut next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 8) as f32 / (1u32 << 24) as f32 - 0.5
+    };
+    (0..n).map(|i| (next() + next() + next()) * if i % 977 == 5 { 20.0 } else { 1.0 }).collect()
+}
+
+struct Case {
+    product: Product,
+    weights: Vec<u8>,
+    columns: Vec<f32>,
+}
+
+impl Case {
+    fn new(dtype: DType, [n_in, n_out, n_columns]: [usize; 3]) -> Case {
+        let values = noise(1, n_in * n_out);
+        let mut weights = Vec::new();
+        quant::quantize(dtype, &values, n_in, 1, &mut weights).unwrap();
+        let product = Product { dtype, n_in, n_out, n_columns };
+        assert!(product.is_known());
+        Case { product, weights, columns: noise(2, n_in * n_columns) }
+    }
+
+    fn run(&self, level: Level, n_threads: usize) -> Vec<f32> {
+        let Product { n_out, n_columns, .. } = self.product;
+        let mut room = Room::default();
+        room.reserve(&self.product, n_threads);
+        // What lies behind must stay as it is.
+        let mut output = vec![f32::NAN; n_out * n_columns + 64];
+        let out = output.as_mut_ptr().expose_provenance();
+        std::thread::scope(|scope| {
+            for ith in 0..n_threads {
+                let room = &room;
+                scope.spawn(move || {
+                    let run = Run {
+                        product: self.product,
+                        room,
+                        weights: self.weights.as_ptr(),
+                        columns: self.columns.as_ptr(),
+                        output: std::ptr::with_exposed_provenance_mut(out),
+                        ith,
+                        nth: n_threads,
+                    };
+                    // SAFETY: the level is available, all is of the product's sizes, and room was reserved.
+                    unsafe { run.run(level) }
+                });
+            }
+        });
+        assert!(output[n_out * n_columns..].iter().all(|v| v.is_nan()));
+        output.truncate(n_out * n_columns);
+        output
+    }
+
+    /// The exact product of what the weights decode to and what the columns are in 8 bits; and the sum of magnitudes.
+    fn expected(&self) -> Vec<[f64; 2]> {
+        let Product { dtype, n_in, n_out, n_columns } = self.product;
+        let mut weights = vec![0.0; n_in * n_out];
+        quant::dequantize(dtype, &self.weights, &mut weights).unwrap();
+        let columns: Vec<f64> = self.columns.as_chunks().0.iter().flat_map(in_8_bits).collect();
+        let mut out = Vec::new();
+        for column in columns.chunks_exact(n_in).take(n_columns) {
+            for row in weights.chunks_exact(n_in) {
+                let products = || row.iter().zip(column).map(|(&w, &c)| f64::from(w) * c);
+                out.push([products().sum(), products().map(f64::abs).sum()]);
+            }
+        }
+        out
+    }
+}
+
+/// The formula of ggml's reference code, in double precision behind the rounding.
+fn in_8_bits(x: &[f32; BLOCK]) -> Vec<f64> {
+    let mut largest = 0.0f32;
+    for &v in x {
+        if v.abs() > largest.abs() {
+            largest = v;
+        }
+    }
+    if largest == 0.0 {
+        return vec![0.0; BLOCK];
+    }
+    let factor = -127.0 / largest;
+    x.iter().map(|v| f64::from((factor * v).round_ties_even()) * f64::from(1.0 / factor)).collect()
+}
+
+fn check(dtype: DType, sizes: [usize; 3], n_threads: usize) {
+    let case = Case::new(dtype, sizes);
+    for level in Level::available() {
+        let got = case.run(level, n_threads);
+        for (i, (got, [want, magnitude])) in got.iter().zip(case.expected()).enumerate() {
+            let bound = 1e-6 * magnitude;
+            let off = (f64::from(*got) - want).abs();
+            assert!(off <= bound, "{level:?}, {dtype:?} {sizes:?}, {i}: {got}, not {want}");
+        }
+    }
+}
+
+const TYPES: [DType; 3] = [DType::Q4K, DType::Q5K, DType::Q6K];
+
+#[test]
+fn agrees_with_the_decoded_weights() {
+    for dtype in TYPES {
+        check(dtype, [512, 48, 13], 1);
+    }
+}
+
+#[test]
+fn any_number_of_rows_and_columns() {
+    for dtype in TYPES {
+        for n_out in [1, 7, 8, 15, 17, 33] {
+            for n_columns in [1, 2, 3, 5, 8, 9] {
+                check(dtype, [256, n_out, n_columns], 1);
+            }
+        }
+    }
+}
+
+#[test]
+fn threads_share_the_work() {
+    for n_threads in [2, 3, 7] {
+        for dtype in TYPES {
+            check(dtype, [768, 100, 11], n_threads);
+        }
+    }
+}
+
+#[test]
+fn the_largest_whole_numbers_do_not_overflow() {
+    for dtype in TYPES {
+        let mut case = Case::new(dtype, [256, 16, 8]);
+        // All bits of the values set, whatever scales that gives; columns of one sign and magnitude.
+        for block in case.weights.chunks_exact_mut(dtype.row_size(BLOCK).unwrap()) {
+            let bits = if dtype == DType::Q6K { 0..192 } else { 16..block.len() };
+            block[bits].fill(0xff);
+        }
+        case.columns.fill(1.0);
+        for level in Level::available() {
+            let got = case.run(level, 1);
+            for (got, [want, magnitude]) in got.iter().zip(case.expected()) {
+                assert!((f64::from(*got) - want).abs() <= 1e-6 * magnitude, "{got}, not {want}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_column_of_zeros_gives_zeros() {
+    let mut case = Case::new(DType::Q4K, [256, 16, 2]);
+    case.columns[..256].fill(0.0);
+    for level in Level::available() {
+        assert!(case.run(level, 1)[..16].iter().all(|&v| v == 0.0));
+    }
+}
