@@ -2,6 +2,7 @@
 
 use crate::cancel::{CancelToken, poll_cancelled};
 use crate::device::{CPU, DeviceInfo, DeviceKind, find_device};
+use crate::products::Products;
 use crate::rehearsal::Rehearsal;
 use crate::winograd::{self, Conv, Workspace};
 use crate::{Error, Result, cpu, sys};
@@ -9,7 +10,7 @@ use llama_cpp_2::llama_backend::LlamaBackend;
 use std::ffi::{CStr, c_char};
 use std::fmt;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 /// Copies a C string that ggml owns; null becomes empty.
@@ -98,6 +99,9 @@ struct Inner {
     /// Scratch space of custom ops that is in use by a graph. Runs are serialised, so graphs share it.
     scratch: Mutex<Vec<Weak<Workspace>>>,
     scratch_limit: AtomicUsize,
+    /// Of the CPU, if it has instructions for them; shared by graphs as scratch space is.
+    products: Option<Mutex<Products>>,
+    plain_products: AtomicBool,
     /// What would have been allocated, if nothing is.
     rehearsal: Option<Mutex<Rehearsal>>,
     // Freed after the backend: fields drop in order, and `raw` is freed in `drop` before any field.
@@ -185,6 +189,10 @@ impl Backend {
                 );
             }
         }
+        let products = match info.kind {
+            DeviceKind::Cpu => Products::new(n_threads)?.map(Mutex::new),
+            _ => None,
+        };
         let (running, scratch) = (Mutex::new(()), Mutex::default());
         let scratch_limit = AtomicUsize::new(winograd::Options::default().budget);
         let inner = Inner {
@@ -196,6 +204,8 @@ impl Backend {
             running,
             scratch,
             scratch_limit,
+            products,
+            plain_products: AtomicBool::new(false),
             rehearsal,
             _pool: pool,
         };
@@ -226,12 +236,21 @@ impl Backend {
         self.inner.scratch_limit.load(Ordering::Relaxed)
     }
 
+    /// Whether products of graphs made from now on are all ggml's. Otherwise those of quantised matrices are ours where this
+    /// processor has instructions for them. For comparisons.
+    pub fn keep_plain_products(&self, plain: bool) {
+        self.inner.plain_products.store(plain, Ordering::Relaxed);
+    }
+
     /// What was made on a backend that only rehearses; `None` on others.
     pub fn rehearsal(&self) -> Option<Rehearsal> {
         let rehearsal = self.inner.rehearsal.as_ref()?.lock().unwrap_or_else(|p| p.into_inner());
         let mut rehearsal = rehearsal.clone();
         let scratch = self.inner.scratch.lock().unwrap_or_else(|p| p.into_inner());
         rehearsal.scratch = scratch.iter().filter_map(Weak::upgrade).map(|w| w.bytes()).sum();
+        if let Some(products) = &self.inner.products {
+            rehearsal.scratch += products.lock().unwrap_or_else(|p| p.into_inner()).bytes();
+        }
         Some(rehearsal)
     }
 
@@ -277,6 +296,25 @@ impl Backend {
         let workspace = Arc::new(conv.workspace()?);
         scratch.push(Arc::downgrade(&workspace));
         Ok(workspace)
+    }
+
+    /// Makes products of our own of a graph's nodes, where there are faster ones than ggml's.
+    ///
+    /// # Safety
+    /// `nodes` are those of a graph that is only run by [`Backend::compute`] of this backend, and not at present. Sources are alive.
+    pub(crate) unsafe fn replace_products(&self, nodes: &[*mut sys::ggml_tensor]) {
+        let Some(products) = &self.inner.products else { return };
+        if self.inner.plain_products.load(Ordering::Relaxed) {
+            return;
+        }
+        // Room for products may move: no graph may run meanwhile.
+        let _guard = self.inner.running.lock().unwrap_or_else(|p| p.into_inner());
+        let mut products = products.lock().unwrap_or_else(|p| p.into_inner());
+        for &node in nodes {
+            // SAFETY: the caller's nodes. Runs are serialised, and the threads are the backend's. Weights that a backend of the CPU can
+            // use lie in buffers of its own kind, or are mapped: both are plain.
+            unsafe { products.replace(node) }
+        }
     }
 
     /// Runs a graph; one at a time on this backend.

@@ -115,7 +115,6 @@ fn dinos_with_tensors_missing_or_too_many() {
     });
     refuses(&tiny, &["embeddings.register_tokens", "unknown"]);
     tiny.edit_tower(|w| {
-        w.0.pop();
         w.0.retain(|t| t.0 != POSITIONS && t.0 != "embeddings.register_tokens");
     });
     refuses(&tiny, &[POSITIONS, "missing"]);

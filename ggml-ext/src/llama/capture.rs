@@ -2,9 +2,9 @@
 //! out, products become ours where those are faster, and copies of chosen ones are kept for comparing with a reference.
 
 use super::Model;
-use super::products::Products;
 use crate::backend::owned;
 use crate::graph::{PlacedNode, placed_node};
+use crate::products::Products;
 use crate::{Result, sys};
 use std::collections::HashMap;
 use std::ffi::c_void;

@@ -10,7 +10,6 @@ mod context;
 mod in_place;
 mod measure;
 mod model;
-mod products;
 mod quantize;
 mod sampler;
 

@@ -4,6 +4,7 @@ mod graphs;
 mod interpolated;
 mod maps;
 mod memory;
+mod products;
 mod roi_align;
 mod winograd;
 

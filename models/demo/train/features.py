@@ -1,6 +1,6 @@
 """Composes training scenes and keeps what the vision tower makes of them.
 
-    python features.py --tower CHECKPOINT/tower --out WORK/features --scenes 20480
+    python features.py --tower CHECKPOINT/tower --out WORK/features --scenes 15360
 
 The tower is frozen, so a scene passes through it once. Chunks that exist are not made again. A scene
 takes 0.8 MB.
@@ -72,7 +72,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--tower", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--scenes", type=int, default=20480)
+    parser.add_argument("--scenes", type=int, default=15360)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     n_chunks = -(-args.scenes // CHUNK)

@@ -27,20 +27,26 @@ pub struct Peaks {
     pub gflops_ggml_f16: f64,
     /// ggml's product with 8-bit weights.
     pub gflops_ggml_q8_0: f64,
+    /// The same as graphs have it: ours, if this processor has instructions for it.
+    #[serde(default)]
+    pub gflops_q8_0: f64,
     /// Reading memory, in 1e9 bytes a second.
     pub read_gbytes: f64,
 }
 
 /// `in_registers`: what multiply-adds alone reach, in 1e9 operations a second.
 pub(super) fn measure(backend: &Backend, in_registers: f64) -> Result<Peaks> {
+    backend.keep_plain_products(true);
     let [ggml_f32, ggml_f16, ggml_q8_0] =
         [DType::F32, DType::F16, DType::Q8_0].map(|t| product(backend, t));
+    backend.keep_plain_products(false);
     let ggml_f32 = ggml_f32?;
     Ok(Peaks {
         gflops_f32: ggml_f32.max(in_registers),
         gflops_ggml_f32: ggml_f32,
         gflops_ggml_f16: ggml_f16?,
         gflops_ggml_q8_0: ggml_q8_0?,
+        gflops_q8_0: product(backend, DType::Q8_0)?,
         read_gbytes: reading(backend)?,
     })
 }

@@ -1,17 +1,14 @@
-//! Our products in the place of ggml's, where they are faster.
+//! Products of our own ([`crate::quant_gemm`]) as nodes of graphs of the CPU, in the place of ggml's.
 
-use crate::k_product::{Level, Product, Room, Run};
+use crate::quant_gemm::{Level, Product, Room, Run};
 use crate::stable_box::StableBox;
 use crate::tensor::Context;
 use crate::{DType, Error, Result, sys};
 use std::ffi::{c_int, c_void};
 use std::ptr::{NonNull, null_mut};
 
-/// From how many columns on: fewer are bound by reading the weights, which ggml does as fast.
-const FEWEST_COLUMNS: usize = 2;
-
-/// Replaces products of k-quant matrices with several columns in graphs of the CPU.
-pub(super) struct Products {
+/// Replaces products of quantised matrices in graphs of the CPU.
+pub(crate) struct Products {
     state: StableBox<State>,
     /// What makes a node one of ours.
     op_params: [i32; 16],
@@ -29,23 +26,31 @@ impl Products {
     ///
     /// # Errors
     /// If memory does not suffice.
-    pub(super) fn new(n_threads: usize) -> Result<Option<Products>> {
+    pub(crate) fn new(n_threads: usize) -> Result<Option<Products>> {
         let Some(level) = Level::available().next() else { return Ok(None) };
         let state = StableBox::new(State { level, n_threads, room: Room::default() });
         let op_params = op_params(state.as_ptr())?;
         Ok(Some(Products { state, op_params }))
     }
 
+    /// Bytes of memory that the products share.
+    pub(crate) fn bytes(&self) -> usize {
+        self.state.get().room.bytes()
+    }
+
     /// Makes a custom op of a node that is such a product.
     ///
     /// # Safety
     /// `node` is of an allocated graph that is not being computed, its sources are alive. The graph is run before `self` is
-    /// dropped, if at all, on the CPU by at most as many threads as `self` was made for; where its weights are k-quants, they
-    /// have ggml's plain layout in the CPU's memory.
-    pub(super) unsafe fn replace(&mut self, node: *mut sys::ggml_tensor) {
+    /// dropped, if at all, on the CPU by at most as many threads as `self` was made for, and one run at a time of all graphs
+    /// whose nodes `self` replaced; where its weights are quantised, they have ggml's plain layout in the CPU's memory.
+    pub(crate) unsafe fn replace(&mut self, node: *mut sys::ggml_tensor) {
         // SAFETY: passed on to the caller.
         let Some(product) = (unsafe { product(node) }) else { return };
-        let State { room, n_threads, .. } = self.state.get_mut();
+        let State { level, room, n_threads } = self.state.get_mut();
+        if !product.is_known(*level) {
+            return;
+        }
         room.reserve(&product, *n_threads);
         // SAFETY: the caller's node.
         unsafe {
@@ -92,7 +97,7 @@ unsafe extern "C" fn run(node: *mut sys::ggml_tensor, ith: c_int, nth: c_int, da
     }
 }
 
-/// The product that a node is, if it pays to replace it.
+/// The product that a node is, if it is one of two plain matrices.
 unsafe fn product(node: *const sys::ggml_tensor) -> Option<Product> {
     // SAFETY: the caller's node, whose sources are alive; only fields are read.
     unsafe {
@@ -106,9 +111,10 @@ unsafe fn product(node: *const sys::ggml_tensor) -> Option<Product> {
                 return None;
             }
         }
-        let product = shapes(node)?;
-        let pays = product.is_known() && product.n_columns >= FEWEST_COLUMNS;
-        ((*columns).type_ == sys::GGML_TYPE_F32 && pays).then_some(product)
+        if (*columns).type_ != sys::GGML_TYPE_F32 {
+            return None;
+        }
+        shapes(node)
     }
 }
 

@@ -1,56 +1,27 @@
-//! Super-blocks of neighbouring rows, unpacked for the kernel.
+//! K-quants, as `ggml-common.h` and `dequantize_row_*` in `ggml-quants.c` define them: values of 4 to 6 bits, each group with a scale
+//! and a minimum of its own.
 
-use super::BLOCK;
-use super::quads::{MAX_ROWS, Quads};
+use super::affine::Affine;
+use super::kind::Panel;
+use super::quads::{MAX_ROWS, Quads, Rows};
 use half::f16;
-
-/// 256 values of each row: `scale * quads + minus`, scale and minus one for each group and row.
-#[repr(C, align(64))]
-pub(super) struct Panel {
-    /// Four values of each row.
-    pub(super) quads: [[u8; 4 * MAX_ROWS]; BLOCK / 4],
-    pub(super) scale: [[f32; MAX_ROWS]; 16],
-    pub(super) minus: [[f32; MAX_ROWS]; 16],
-}
-
-impl Panel {
-    pub(super) const EMPTY: Panel = Panel {
-        quads: [[0; 4 * MAX_ROWS]; BLOCK / 4],
-        scale: [[0.0; MAX_ROWS]; 16],
-        minus: [[0.0; MAX_ROWS]; 16],
-    };
-}
-
-/// A type of super-blocks, as `ggml-common.h` and `dequantize_row_*` in `ggml-quants.c` define it.
-pub(super) trait Kind {
-    /// Size of a super-block.
-    const BYTES: usize;
-    /// Values that share a scale.
-    const GROUP: usize;
-    /// The largest value before it is scaled.
-    const LARGEST: usize;
-
-    /// # Safety
-    /// The processor has the instruction set; there is a super-block at each of the first [`Quads::ROWS`] addresses.
-    unsafe fn unpack<L: Quads>(rows: &[*const u8; MAX_ROWS], panel: &mut Panel);
-}
 
 pub(super) enum Q4K {}
 pub(super) enum Q5K {}
 pub(super) enum Q6K {}
 
-impl Kind for Q4K {
+impl Affine for Q4K {
     const BYTES: usize = 144;
     const GROUP: usize = 32;
     const LARGEST: usize = 15;
 
     #[inline(always)]
-    unsafe fn unpack<L: Quads>(rows: &[*const u8; MAX_ROWS], panel: &mut Panel) {
+    unsafe fn unpack<L: Quads>(rows: Rows, panel: &mut Panel) {
         // SAFETY: the caller's word; what is read lies in the super-blocks.
         unsafe {
             scales::<L>(rows, panel);
             for i in 0..8 {
-                let bytes = L::gather(&at(rows, 16 + 16 * i));
+                let bytes = L::gather(rows.at(16 + 16 * i));
                 for (j, v) in bytes.into_iter().enumerate() {
                     let low = first_of_64(i) + j;
                     put::<L>(panel, low, L::and(v, 15));
@@ -61,19 +32,19 @@ impl Kind for Q4K {
     }
 }
 
-impl Kind for Q5K {
+impl Affine for Q5K {
     const BYTES: usize = 176;
     const GROUP: usize = 32;
     const LARGEST: usize = 31;
 
     #[inline(always)]
-    unsafe fn unpack<L: Quads>(rows: &[*const u8; MAX_ROWS], panel: &mut Panel) {
+    unsafe fn unpack<L: Quads>(rows: Rows, panel: &mut Panel) {
         // SAFETY: the caller's word; what is read lies in the super-blocks.
         unsafe {
             scales::<L>(rows, panel);
-            let fifth = [L::gather(&at(rows, 16)), L::gather(&at(rows, 32))];
+            let fifth = [L::gather(rows.at(16)), L::gather(rows.at(32))];
             for i in 0..8 {
-                let bytes = L::gather(&at(rows, 48 + 16 * i));
+                let bytes = L::gather(rows.at(48 + 16 * i));
                 let bit = i as i32 / 2 * 2; // of the fifth bits, for the low half
                 for (j, v) in bytes.into_iter().enumerate() {
                     let (low, fifth) = (first_of_64(i) + j, fifth[i % 2][j]);
@@ -87,33 +58,33 @@ impl Kind for Q5K {
     }
 }
 
-impl Kind for Q6K {
+impl Affine for Q6K {
     const BYTES: usize = 210;
     const GROUP: usize = 16;
     const LARGEST: usize = 63;
 
     #[inline(always)]
-    unsafe fn unpack<L: Quads>(rows: &[*const u8; MAX_ROWS], panel: &mut Panel) {
+    unsafe fn unpack<L: Quads>(rows: Rows, panel: &mut Panel) {
         const HIGH: usize = 128; // where the high bits are
         const SCALES: usize = 192;
         const FACTOR: usize = 208;
         // SAFETY: the caller's word; what is read lies in the super-blocks.
         unsafe {
-            let mut factors = [0.0; MAX_ROWS];
+            let mut factors = [f16::ZERO; MAX_ROWS];
             for i in 0..L::ROWS {
-                factors[i] = rows[i].add(FACTOR).cast::<f16>().read_unaligned().to_f32();
+                factors[i] = rows.at(FACTOR).row(i).cast::<f16>().read_unaligned();
             }
-            let factor = L::load(factors.as_ptr());
-            let bytes = L::gather(&at(rows, SCALES));
+            let factor = L::load_halves(factors.as_ptr());
+            let bytes = L::gather(rows.at(SCALES));
             for g in 0..16 {
                 let scale = L::mul(factor, L::signed_byte(bytes[g / 4], g as i32 % 4));
                 put_scale::<L>(panel, g, scale, L::mul(scale, L::splat(-32.0)));
             }
             for half in 0..2 {
                 for i in 0..2 {
-                    let first = L::gather(&at(rows, 64 * half + 16 * i));
-                    let second = L::gather(&at(rows, 64 * half + 32 + 16 * i));
-                    let high = L::gather(&at(rows, HIGH + 32 * half + 16 * i));
+                    let first = L::gather(rows.at(64 * half + 16 * i));
+                    let second = L::gather(rows.at(64 * half + 32 + 16 * i));
+                    let high = L::gather(rows.at(HIGH + 32 * half + 16 * i));
                     for j in 0..4 {
                         let [a, b, h] = [first[j], second[j], high[j]];
                         let quad = 32 * half + 4 * i + j;
@@ -126,16 +97,6 @@ impl Kind for Q6K {
             }
         }
     }
-}
-
-/// The rows' addresses, `offset` further on.
-#[inline(always)]
-fn at(rows: &[*const u8; MAX_ROWS], offset: usize) -> [*const u8; MAX_ROWS] {
-    let mut moved = *rows;
-    for row in &mut moved {
-        *row = row.wrapping_add(offset);
-    }
-    moved
 }
 
 /// Of sixteen bytes that hold low and high halves of values 32 apart: the quad of the first low half.
@@ -172,7 +133,7 @@ unsafe fn six<L: Quads>(low: L::Bytes, shift: i32, high: L::Bytes, high_shift: i
 /// The eight scales and minima of types that begin with two halves and twelve bytes of 6-bit numbers
 /// (`get_scale_min_k4`).
 #[inline(always)]
-unsafe fn scales<L: Quads>(rows: &[*const u8; MAX_ROWS], panel: &mut Panel) {
+unsafe fn scales<L: Quads>(rows: Rows, panel: &mut Panel) {
     // SAFETY: the caller's word; a super-block of these types begins with 16 bytes of this kind.
     unsafe {
         let [halves, a, b, c] = L::gather(rows);

@@ -4,9 +4,32 @@
 pub(super) mod x86;
 
 use crate::simd::lanes::Task;
+use half::f16;
 
 /// The most rows that a vector holds something of.
 pub(super) const MAX_ROWS: usize = 16;
+
+/// A place in each of [`Quads::ROWS`] rows.
+#[derive(Clone, Copy)]
+pub(super) struct Rows {
+    pub(super) first: *const u8,
+    /// Bytes from a row to the next.
+    pub(super) stride: usize,
+}
+
+impl Rows {
+    /// The place `offset` bytes further on.
+    #[inline(always)]
+    pub(super) fn at(self, offset: usize) -> Rows {
+        Rows { first: self.first.wrapping_add(offset), ..self }
+    }
+
+    /// The place in row `i`.
+    #[inline(always)]
+    pub(super) fn row(self, i: usize) -> *const u8 {
+        self.first.wrapping_add(i * self.stride)
+    }
+}
 
 /// The vectors. Everything is `#[inline(always)]` and therefore compiled with the instructions of the function that
 /// [`Quads::call`] is.
@@ -18,6 +41,8 @@ pub(super) trait Quads: Sized {
     const ROWS: usize;
     /// Columns whose sums fit into registers.
     const TILE: usize;
+    /// Whether sums of a few products have 32 bits, and values may be as large as bytes can be.
+    const WIDE: bool;
     /// Four bytes of each row.
     type Bytes: Copy;
     /// A float of each row.
@@ -34,13 +59,14 @@ pub(super) trait Quads: Sized {
     /// Runs a task with the instruction set enabled.
     unsafe fn call<T: Task<Self>>(task: T);
 
-    /// The first sixteen bytes at each of [`Quads::ROWS`] addresses, four by four.
-    unsafe fn gather(rows: &[*const u8; MAX_ROWS]) -> [Self::Bytes; 4];
-    /// Hints that what lies at `src`, which need not exist, will be read soon.
+    /// The first sixteen bytes of each of [`Quads::ROWS`] rows, four by four.
+    unsafe fn gather(rows: Rows) -> [Self::Bytes; 4];
+    /// Hints that what lies at `src`, which need not exist, will be read later: into the second cache.
     unsafe fn prefetch(src: *const u8);
     unsafe fn load_bytes(src: *const u8) -> Self::Bytes;
     unsafe fn store_bytes(v: Self::Bytes, dst: *mut u8);
     unsafe fn and(v: Self::Bytes, mask: u8) -> Self::Bytes;
+    unsafe fn xor(v: Self::Bytes, mask: u8) -> Self::Bytes;
     unsafe fn or(a: Self::Bytes, b: Self::Bytes) -> Self::Bytes;
     /// Shifts right; what a byte gets from its neighbour has to be masked away.
     unsafe fn shr(v: Self::Bytes, bits: i32) -> Self::Bytes;
@@ -53,6 +79,8 @@ pub(super) trait Quads: Sized {
     /// The two halves that each row's bytes are.
     unsafe fn halves(v: Self::Bytes) -> [Self::Floats; 2];
 
+    /// A half of each row.
+    unsafe fn load_halves(src: *const f16) -> Self::Floats;
     unsafe fn splat(v: f32) -> Self::Floats;
     unsafe fn load(src: *const f32) -> Self::Floats;
     unsafe fn store(v: Self::Floats, dst: *mut f32);
@@ -61,6 +89,8 @@ pub(super) trait Quads: Sized {
     unsafe fn add_product(sum: Self::Floats, a: Self::Floats, b: Self::Floats) -> Self::Floats;
 
     unsafe fn zero() -> Self::Few;
+    /// Sums that begin at `v`, where they have the bits for it: [`Quads::WIDE`].
+    unsafe fn splat_whole(v: i32) -> Self::Few;
     /// Adds the products of each row's bytes, unsigned, with the four signed ones at `column`.
     unsafe fn dot(sums: Self::Few, weights: Self::Bytes, column: *const i8) -> Self::Few;
     unsafe fn whole(sums: Self::Few) -> Self::Whole;

@@ -1,17 +1,18 @@
 //! Sixteen rows in AVX-512 with VNNI, and eight in AVX2.
 
-use super::{MAX_ROWS, Quads};
+use super::{Quads, Rows};
 use crate::simd::lanes::Task;
+use half::f16;
 use std::arch::x86_64::*;
 
 /// AVX-512 F, BW and VNNI: sums of four products in one instruction.
-pub(in crate::k_product) enum Vnni {}
+pub(in crate::quant_gemm) enum Vnni {}
 
 /// AVX2 with FMA and F16C: sums of two products, in 16 bits.
-pub(in crate::k_product) enum Avx2 {}
+pub(in crate::quant_gemm) enum Avx2 {}
 
 impl Vnni {
-    pub(in crate::k_product) fn is_available() -> bool {
+    pub(in crate::quant_gemm) fn is_available() -> bool {
         is_x86_feature_detected!("avx512f")
             && is_x86_feature_detected!("avx512bw")
             && is_x86_feature_detected!("avx512vnni")
@@ -19,7 +20,7 @@ impl Vnni {
 }
 
 impl Avx2 {
-    pub(in crate::k_product) fn is_available() -> bool {
+    pub(in crate::quant_gemm) fn is_available() -> bool {
         is_x86_feature_detected!("avx2")
             && is_x86_feature_detected!("fma")
             && is_x86_feature_detected!("f16c")
@@ -40,34 +41,34 @@ unsafe fn with_avx2<T: Task<Avx2>>(task: T) {
 
 /// Sixteen bytes of row `i` and of every fourth after it.
 #[inline(always)]
-unsafe fn every_fourth(rows: &[*const u8; MAX_ROWS], i: usize) -> __m512i {
+unsafe fn every_fourth(rows: Rows, i: usize) -> __m512i {
     // SAFETY: the caller's word; no alignment is asked for.
     unsafe {
-        let v = _mm512_castsi128_si512(_mm_loadu_si128(rows[i].cast()));
-        let v = _mm512_inserti32x4::<1>(v, _mm_loadu_si128(rows[i + 4].cast()));
-        let v = _mm512_inserti32x4::<2>(v, _mm_loadu_si128(rows[i + 8].cast()));
-        _mm512_inserti32x4::<3>(v, _mm_loadu_si128(rows[i + 12].cast()))
+        let v = _mm512_castsi128_si512(_mm_loadu_si128(rows.row(i).cast()));
+        let v = _mm512_inserti32x4::<1>(v, _mm_loadu_si128(rows.row(i + 4).cast()));
+        let v = _mm512_inserti32x4::<2>(v, _mm_loadu_si128(rows.row(i + 8).cast()));
+        _mm512_inserti32x4::<3>(v, _mm_loadu_si128(rows.row(i + 12).cast()))
     }
 }
 
 /// Sixteen bytes of row `i` and of the fourth after it.
 #[inline(always)]
-unsafe fn two_of_eight(rows: &[*const u8; MAX_ROWS], i: usize) -> __m256i {
+unsafe fn two_of_eight(rows: Rows, i: usize) -> __m256i {
     // SAFETY: the caller's word; no alignment is asked for.
     unsafe {
-        let v = _mm256_castsi128_si256(_mm_loadu_si128(rows[i].cast()));
-        _mm256_inserti128_si256::<1>(v, _mm_loadu_si128(rows[i + 4].cast()))
+        let v = _mm256_castsi128_si256(_mm_loadu_si128(rows.row(i).cast()));
+        _mm256_inserti128_si256::<1>(v, _mm_loadu_si128(rows.row(i + 4).cast()))
     }
 }
 
 /// The same function for both: intrinsics whose names differ in the width only.
 macro_rules! alike {
-    ($bytes:ty, $floats:ty; $and:ident $or:ident $set_byte:ident $shr:ident $shl:ident $slli:ident $srli:ident $srai:ident
+    ($bytes:ty, $floats:ty; $and:ident $xor:ident $or:ident $set_byte:ident $shr:ident $shl:ident $slli:ident $srli:ident $srai:ident
      $to_floats:ident $splat:ident $load:ident $store:ident $mul:ident $fma:ident $load_bytes:ident $store_bytes:ident) => {
         #[inline(always)]
         unsafe fn prefetch(src: *const u8) {
             // SAFETY: a hint may name any address; SSE is part of the architecture.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(src.cast()) }
+            unsafe { _mm_prefetch::<_MM_HINT_T1>(src.cast()) }
         }
 
         #[inline(always)]
@@ -86,6 +87,12 @@ macro_rules! alike {
         unsafe fn and(v: $bytes, mask: u8) -> $bytes {
             // SAFETY: the caller's word.
             unsafe { $and(v, $set_byte(mask as i8)) }
+        }
+
+        #[inline(always)]
+        unsafe fn xor(v: $bytes, mask: u8) -> $bytes {
+            // SAFETY: the caller's word.
+            unsafe { $xor(v, $set_byte(mask as i8)) }
         }
 
         #[inline(always)]
@@ -165,6 +172,7 @@ macro_rules! alike {
 impl Quads for Vnni {
     const ROWS: usize = 16;
     const TILE: usize = 8;
+    const WIDE: bool = true;
     type Bytes = __m512i;
     type Floats = __m512;
     type Few = __m512i;
@@ -182,14 +190,14 @@ impl Quads for Vnni {
     }
 
     alike! {
-        __m512i, __m512; _mm512_and_si512 _mm512_or_si512 _mm512_set1_epi8 _mm512_srl_epi16 _mm512_sll_epi16 _mm512_sll_epi32
+        __m512i, __m512; _mm512_and_si512 _mm512_xor_si512 _mm512_or_si512 _mm512_set1_epi8 _mm512_srl_epi16 _mm512_sll_epi16 _mm512_sll_epi32
         _mm512_srl_epi32 _mm512_sra_epi32 _mm512_cvtepi32_ps _mm512_set1_ps _mm512_loadu_ps _mm512_storeu_ps _mm512_mul_ps
         _mm512_fmadd_ps _mm512_loadu_si512 _mm512_storeu_si512
     }
 
     /// Squares of 4 x 4 in each quarter, whose rows are neighbours.
     #[inline(always)]
-    unsafe fn gather(rows: &[*const u8; MAX_ROWS]) -> [__m512i; 4] {
+    unsafe fn gather(rows: Rows) -> [__m512i; 4] {
         // SAFETY: the caller's word; no alignment is asked for.
         unsafe {
             let [a, b] = [every_fourth(rows, 0), every_fourth(rows, 1)];
@@ -213,6 +221,18 @@ impl Quads for Vnni {
             let [low, high] = [_mm512_cvtepi32_epi16(v), _mm512_cvtepi32_epi16(high)];
             [_mm512_cvtph_ps(low), _mm512_cvtph_ps(high)]
         }
+    }
+
+    #[inline(always)]
+    unsafe fn load_halves(src: *const f16) -> __m512 {
+        // SAFETY: the caller's word; no alignment is asked for.
+        unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(src.cast())) }
+    }
+
+    #[inline(always)]
+    unsafe fn splat_whole(v: i32) -> __m512i {
+        // SAFETY: the caller's word.
+        unsafe { _mm512_set1_epi32(v) }
     }
 
     #[inline(always)]
@@ -245,6 +265,7 @@ impl Quads for Vnni {
 impl Quads for Avx2 {
     const ROWS: usize = 8;
     const TILE: usize = 4;
+    const WIDE: bool = false;
     type Bytes = __m256i;
     type Floats = __m256;
     type Few = __m256i;
@@ -267,14 +288,14 @@ impl Quads for Avx2 {
     }
 
     alike! {
-        __m256i, __m256; _mm256_and_si256 _mm256_or_si256 _mm256_set1_epi8 _mm256_srl_epi16 _mm256_sll_epi16 _mm256_sll_epi32
+        __m256i, __m256; _mm256_and_si256 _mm256_xor_si256 _mm256_or_si256 _mm256_set1_epi8 _mm256_srl_epi16 _mm256_sll_epi16 _mm256_sll_epi32
         _mm256_srl_epi32 _mm256_sra_epi32 _mm256_cvtepi32_ps _mm256_set1_ps _mm256_loadu_ps _mm256_storeu_ps _mm256_mul_ps
         _mm256_fmadd_ps _mm256_loadu_si256 _mm256_storeu_si256
     }
 
     /// Squares of 4 x 4 in each half, whose rows are neighbours.
     #[inline(always)]
-    unsafe fn gather(rows: &[*const u8; MAX_ROWS]) -> [__m256i; 4] {
+    unsafe fn gather(rows: Rows) -> [__m256i; 4] {
         // SAFETY: the caller's word; no alignment is asked for.
         unsafe {
             let [a, b] = [two_of_eight(rows, 0), two_of_eight(rows, 1)];
@@ -301,6 +322,17 @@ impl Quads for Avx2 {
             let low = _mm256_cvtph_ps(_mm256_castsi256_si128(packed));
             [low, _mm256_cvtph_ps(_mm256_extracti128_si256::<1>(packed))]
         }
+    }
+
+    #[inline(always)]
+    unsafe fn load_halves(src: *const f16) -> __m256 {
+        // SAFETY: the caller's word; no alignment is asked for.
+        unsafe { _mm256_cvtph_ps(_mm_loadu_si128(src.cast())) }
+    }
+
+    #[inline(always)]
+    unsafe fn splat_whole(_: i32) -> __m256i {
+        unreachable!("sums of 16 bits")
     }
 
     #[inline(always)]

@@ -25,7 +25,6 @@ impl Case {
         let mut weights = Vec::new();
         quant::quantize(dtype, &values, n_in, 1, &mut weights).unwrap();
         let product = Product { dtype, n_in, n_out, n_columns };
-        assert!(product.is_known());
         Case { product, weights, columns: noise(2, n_in * n_columns) }
     }
 
@@ -64,7 +63,9 @@ impl Case {
         let Product { dtype, n_in, n_out, n_columns } = self.product;
         let mut weights = vec![0.0; n_in * n_out];
         quant::dequantize(dtype, &self.weights, &mut weights).unwrap();
-        let columns: Vec<f64> = self.columns.as_chunks().0.iter().flat_map(in_8_bits).collect();
+        let in_8_bits = if dtype == DType::Q8_0 { in_groups } else { in_8_bits };
+        let chunk = if dtype == DType::Q8_0 { 32 } else { CHUNK };
+        let columns: Vec<f64> = self.columns.chunks_exact(chunk).flat_map(in_8_bits).collect();
         let mut out = Vec::new();
         for column in columns.chunks_exact(n_in).take(n_columns) {
             for row in weights.chunks_exact(n_in) {
@@ -77,7 +78,7 @@ impl Case {
 }
 
 /// The formula of ggml's reference code, in double precision behind the rounding.
-fn in_8_bits(x: &[f32; BLOCK]) -> Vec<f64> {
+fn in_8_bits(x: &[f32]) -> Vec<f64> {
     let mut largest = 0.0f32;
     for &v in x {
         if v.abs() > largest.abs() {
@@ -85,15 +86,27 @@ fn in_8_bits(x: &[f32; BLOCK]) -> Vec<f64> {
         }
     }
     if largest == 0.0 {
-        return vec![0.0; BLOCK];
+        return vec![0.0; CHUNK];
     }
     let factor = -127.0 / largest;
     x.iter().map(|v| f64::from((factor * v).round_ties_even()) * f64::from(1.0 / factor)).collect()
 }
 
+/// The same for weights in `q8_0`.
+fn in_groups(x: &[f32]) -> Vec<f64> {
+    let largest = x.iter().fold(0.0f32, |a, v| a.max(v.abs()));
+    let factor = if largest == 0.0 { 0.0 } else { 127.0 / largest };
+    let scale = f64::from(half::f16::from_f32(largest / 127.0));
+    x.iter().map(|v| f64::from((factor * v).round_ties_even()) * scale).collect()
+}
+
+fn levels(product: Product) -> impl Iterator<Item = Level> {
+    Level::available().filter(move |&level| product.is_known(level))
+}
+
 fn check(dtype: DType, sizes: [usize; 3], n_threads: usize) {
     let case = Case::new(dtype, sizes);
-    for level in Level::available() {
+    for level in levels(case.product) {
         let got = case.run(level, n_threads);
         for (i, (got, [want, magnitude])) in got.iter().zip(case.expected()).enumerate() {
             let bound = 1e-6 * magnitude;
@@ -103,7 +116,7 @@ fn check(dtype: DType, sizes: [usize; 3], n_threads: usize) {
     }
 }
 
-const TYPES: [DType; 3] = [DType::Q4K, DType::Q5K, DType::Q6K];
+const TYPES: [DType; 4] = [DType::Q4K, DType::Q5K, DType::Q6K, DType::Q8_0];
 
 #[test]
 fn agrees_with_the_decoded_weights() {
@@ -115,11 +128,18 @@ fn agrees_with_the_decoded_weights() {
 #[test]
 fn any_number_of_rows_and_columns() {
     for dtype in TYPES {
-        for n_out in [1, 7, 8, 15, 17, 33] {
+        for n_out in [16, 17, 24, 31, 33] {
             for n_columns in [1, 2, 3, 5, 8, 9] {
                 check(dtype, [256, n_out, n_columns], 1);
             }
         }
+    }
+}
+
+#[test]
+fn rows_that_are_no_whole_chunks() {
+    for n_in in [32, 96, 384] {
+        check(DType::Q8_0, [n_in, 33, 9], 1);
     }
 }
 
@@ -137,12 +157,15 @@ fn the_largest_whole_numbers_do_not_overflow() {
     for dtype in TYPES {
         let mut case = Case::new(dtype, [256, 16, 8]);
         // All bits of the values set, whatever scales that gives; columns of one sign and magnitude.
-        for block in case.weights.chunks_exact_mut(dtype.row_size(BLOCK).unwrap()) {
-            let bits = if dtype == DType::Q6K { 0..192 } else { 16..block.len() };
-            block[bits].fill(0xff);
+        for block in case.weights.chunks_exact_mut(dtype.row_size(CHUNK).unwrap()) {
+            match dtype {
+                DType::Q6K => block[..192].fill(0xff),
+                DType::Q8_0 => block.chunks_exact_mut(34).for_each(|group| group[2..].fill(0x80)),
+                _ => block[16..].fill(0xff),
+            }
         }
         case.columns.fill(1.0);
-        for level in Level::available() {
+        for level in levels(case.product) {
             let got = case.run(level, 1);
             for (got, [want, magnitude]) in got.iter().zip(case.expected()) {
                 assert!((f64::from(*got) - want).abs() <= 1e-6 * magnitude, "{got}, not {want}");
@@ -155,7 +178,28 @@ fn the_largest_whole_numbers_do_not_overflow() {
 fn a_column_of_zeros_gives_zeros() {
     let mut case = Case::new(DType::Q4K, [256, 16, 2]);
     case.columns[..256].fill(0.0);
-    for level in Level::available() {
+    for level in levels(case.product) {
         assert!(case.run(level, 1)[..16].iter().all(|&v| v == 0.0));
+    }
+}
+
+#[test]
+fn a_column_does_not_depend_on_the_others_nor_on_the_instructions() {
+    for dtype in TYPES {
+        let all = Case::new(dtype, [512, 40, 13]);
+        let mut first = None;
+        for level in levels(all.product) {
+            let together = all.run(level, 2);
+            for (i, column) in all.columns.chunks_exact(512).enumerate() {
+                let product = Product { n_columns: 1, ..all.product };
+                let alone = Case { product, weights: all.weights.clone(), columns: column.into() };
+                assert_eq!(
+                    alone.run(level, 1),
+                    together[40 * i..][..40],
+                    "{dtype:?} {level:?} {i}"
+                );
+            }
+            assert_eq!(*first.get_or_insert(together.clone()), together, "{dtype:?} {level:?}");
+        }
     }
 }
