@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Trains the demo model from nothing and converts it. Every step continues where it was cut and is skipped once it is
-# done; WORK keeps their states (about 16 GB). Called by `make demo-train`, which has built the programs.
+# done; WORK keeps their states (19 GB). Called by `make demo-train`, which has built the programs.
 #
 # WORK              folder of art, features, states and checkpoint (default TARGET/demo-train)
 # SCENES            composed scenes to train on (default 15360)

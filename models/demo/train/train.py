@@ -56,10 +56,10 @@ class Stage:
 
 STAGES = {
     "coarse": Stage(None, 6000, 16, 16, eyes=1e-3, symbols=1),
-    "symbols": Stage("coarse", 2600, 12, 32, eyes=2e-4, symbols=1),
-    "reading": Stage("twins", 500, 8, 32, vectors=2e-4, language=6e-4, questions=10, tasks=READ),
+    "symbols": Stage("coarse", 1200, 12, 32, eyes=2e-4, symbols=1),
+    "reading": Stage("twins", 300, 8, 32, vectors=2e-4, language=6e-4, questions=10, tasks=READ),
     "regions": Stage("reading", 150, 4, 32, eyes=2e-4, vectors=2e-4, symbols=0.5, questions=8, tasks=SHORT),
-    "all": Stage("regions", 750, 6, 32, eyes=1.5e-4, vectors=1.5e-4, language=5e-4, symbols=1, questions=6, tasks=EVERY,
+    "all": Stage("regions", 400, 6, 32, eyes=1.5e-4, vectors=1.5e-4, language=5e-4, symbols=1, questions=6, tasks=EVERY,
                  images=True),
 }
 WIDE = 0.4  # of the learning rate, for the layer whose rows are many thousands wide
