@@ -38,8 +38,10 @@ mod modules;
 pub mod nn;
 pub mod numeric;
 pub mod peak;
+#[cfg_attr(not(target_arch = "x86_64"), path = "products/none.rs")]
 mod products;
 pub mod quant;
+#[cfg(target_arch = "x86_64")]
 mod quant_gemm;
 mod rehearsal;
 pub mod roi_align;

@@ -6,7 +6,7 @@
 //! values of each row with four of a column, in whole numbers, as ggml does. The numbers are the same until they are scaled;
 //! only floats are summed in another order. That order is the same for any number of columns, rows, and threads.
 //!
-//! Plain Rust over addresses: nothing here knows ggml.
+//! Plain Rust over addresses: nothing here knows ggml. There is code for x86 only.
 
 // Rows and columns of small matrices: with indices the loops read like the formulas, and everything is sure to be inlined
 // where the instruction set is enabled.
@@ -39,20 +39,13 @@ const FETCHED: usize = 256 << 10;
 /// The instruction sets that there is code for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Level {
-    #[cfg(target_arch = "x86_64")]
     Vnni,
-    #[cfg(target_arch = "x86_64")]
     Avx2,
 }
 
 impl Level {
     /// The fastest first.
-    const ALL: &[Level] = &[
-        #[cfg(target_arch = "x86_64")]
-        Level::Vnni,
-        #[cfg(target_arch = "x86_64")]
-        Level::Avx2,
-    ];
+    const ALL: &[Level] = &[Level::Vnni, Level::Avx2];
 
     /// All that this processor has, the fastest first.
     pub(crate) fn available() -> impl Iterator<Item = Level> {
@@ -63,7 +56,6 @@ impl Level {
     /// Results are the same.
     fn for_six_bits(self, n_columns: usize) -> Level {
         match self {
-            #[cfg(target_arch = "x86_64")]
             Level::Vnni if n_columns < 8 && Level::Avx2.is_available() => Level::Avx2,
             level => level,
         }
@@ -72,18 +64,14 @@ impl Level {
     /// Whether it has code for bytes of any size.
     fn is_wide(self) -> bool {
         match self {
-            #[cfg(target_arch = "x86_64")]
             Level::Vnni => quads::x86::Vnni::WIDE,
-            #[cfg(target_arch = "x86_64")]
             Level::Avx2 => quads::x86::Avx2::WIDE,
         }
     }
 
     fn is_available(self) -> bool {
         match self {
-            #[cfg(target_arch = "x86_64")]
             Level::Vnni => quads::x86::Vnni::is_available(),
-            #[cfg(target_arch = "x86_64")]
             Level::Avx2 => quads::x86::Avx2::is_available(),
         }
     }
@@ -193,9 +181,7 @@ impl Run<'_> {
         // SAFETY: the caller's word.
         unsafe {
             match level {
-                #[cfg(target_arch = "x86_64")]
                 Level::Vnni => quads::x86::Vnni::call(run),
-                #[cfg(target_arch = "x86_64")]
                 Level::Avx2 => quads::x86::Avx2::call(run),
             }
         }

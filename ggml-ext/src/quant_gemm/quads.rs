@@ -1,6 +1,5 @@
 //! Vectors of one instruction set that hold four neighbouring bytes of each of several rows.
 
-#[cfg(target_arch = "x86_64")]
 pub(super) mod x86;
 
 use crate::simd::lanes::Task;
