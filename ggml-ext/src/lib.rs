@@ -9,7 +9,7 @@
 //! * [`maps`]: feature maps of several levels, in the layout that suits the backend;
 //! * [`roi_align`]: RoIAlign with its lowerings;
 //! * [`winograd`], [`interpolated`]: 3x3 convolutions on the CPU;
-//! * `quant_gemm`: quantised matrices times several columns on the CPU;
+//! * `quant_gemm`: products of quantised matrices on the CPU;
 //! * [`gguf`]: reading and writing model files;
 //! * [`quant`]: between f32 and the types of tensors;
 //! * [`weights`]: tensors mapped from a file or allocated on a device;

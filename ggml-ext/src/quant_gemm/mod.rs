@@ -1,4 +1,4 @@
-//! Products of quantised matrices with several columns.
+//! Products of quantised matrices with any number of columns.
 //!
 //! ggml multiplies such matrices with one column at the speed of memory, and with hundreds of columns at a good share of what the
 //! processor can do. Between lie the batches that many regions are answered in, where it unpacks weights again and again.
