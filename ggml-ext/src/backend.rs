@@ -2,8 +2,8 @@
 
 use crate::cancel::{CancelToken, poll_cancelled};
 use crate::device::{CPU, DeviceInfo, DeviceKind, find_device};
-use crate::products::Products;
 use crate::rehearsal::Rehearsal;
+use crate::replace::Replacements;
 use crate::winograd::{self, Conv, Workspace};
 use crate::{Error, Result, cpu, sys};
 use llama_cpp_2::llama_backend::LlamaBackend;
@@ -100,8 +100,8 @@ struct Inner {
     scratch: Mutex<Vec<Weak<Workspace>>>,
     scratch_limit: AtomicUsize,
     /// Of the CPU, if it has instructions for them; shared by graphs as scratch space is.
-    products: Option<Mutex<Products>>,
-    plain_products: AtomicBool,
+    replacements: Option<Mutex<Replacements>>,
+    plain_nodes: AtomicBool,
     /// What would have been allocated, if nothing is.
     rehearsal: Option<Mutex<Rehearsal>>,
     // Freed after the backend: fields drop in order, and `raw` is freed in `drop` before any field.
@@ -189,8 +189,8 @@ impl Backend {
                 );
             }
         }
-        let products = match info.kind {
-            DeviceKind::Cpu => Products::new(n_threads)?.map(Mutex::new),
+        let replacements = match info.kind {
+            DeviceKind::Cpu => Some(Mutex::new(Replacements::new(n_threads, true)?)),
             _ => None,
         };
         let (running, scratch) = (Mutex::new(()), Mutex::default());
@@ -204,8 +204,8 @@ impl Backend {
             running,
             scratch,
             scratch_limit,
-            products,
-            plain_products: AtomicBool::new(false),
+            replacements,
+            plain_nodes: AtomicBool::new(false),
             rehearsal,
             _pool: pool,
         };
@@ -236,10 +236,10 @@ impl Backend {
         self.inner.scratch_limit.load(Ordering::Relaxed)
     }
 
-    /// Whether products of graphs made from now on are all ggml's. Otherwise those of quantised matrices are ours where this
-    /// processor has instructions for them. For comparisons.
-    pub fn keep_plain_products(&self, plain: bool) {
-        self.inner.plain_products.store(plain, Ordering::Relaxed);
+    /// Whether products and attention of graphs made from now on are all ggml's. Otherwise attention is ours, and products of
+    /// quantised matrices are where this processor has instructions for them. For comparisons.
+    pub fn keep_plain_nodes(&self, plain: bool) {
+        self.inner.plain_nodes.store(plain, Ordering::Relaxed);
     }
 
     /// What was made on a backend that only rehearses; `None` on others.
@@ -248,8 +248,8 @@ impl Backend {
         let mut rehearsal = rehearsal.clone();
         let scratch = self.inner.scratch.lock().unwrap_or_else(|p| p.into_inner());
         rehearsal.scratch = scratch.iter().filter_map(Weak::upgrade).map(|w| w.bytes()).sum();
-        if let Some(products) = &self.inner.products {
-            rehearsal.scratch += products.lock().unwrap_or_else(|p| p.into_inner()).bytes();
+        if let Some(replacements) = &self.inner.replacements {
+            rehearsal.scratch += replacements.lock().unwrap_or_else(|p| p.into_inner()).bytes();
         }
         Some(rehearsal)
     }
@@ -298,22 +298,22 @@ impl Backend {
         Ok(workspace)
     }
 
-    /// Makes products of our own of a graph's nodes, where there are faster ones than ggml's.
+    /// Makes nodes of our own of a graph's, where there are faster ones than ggml's.
     ///
     /// # Safety
     /// `nodes` are those of a graph that is only run by [`Backend::compute`] of this backend, and not at present. Sources are alive.
-    pub(crate) unsafe fn replace_products(&self, nodes: &[*mut sys::ggml_tensor]) {
-        let Some(products) = &self.inner.products else { return };
-        if self.inner.plain_products.load(Ordering::Relaxed) {
+    pub(crate) unsafe fn replace_nodes(&self, nodes: &[*mut sys::ggml_tensor]) {
+        let Some(replacements) = &self.inner.replacements else { return };
+        if self.inner.plain_nodes.load(Ordering::Relaxed) {
             return;
         }
-        // Room for products may move: no graph may run meanwhile.
+        // Room may move: no graph may run meanwhile.
         let _guard = self.inner.running.lock().unwrap_or_else(|p| p.into_inner());
-        let mut products = products.lock().unwrap_or_else(|p| p.into_inner());
+        let mut replacements = replacements.lock().unwrap_or_else(|p| p.into_inner());
         for &node in nodes {
             // SAFETY: the caller's nodes. Runs are serialised, and the threads are the backend's. Weights that a backend of the CPU can
             // use lie in buffers of its own kind, or are mapped: both are plain.
-            unsafe { products.replace(node) }
+            unsafe { replacements.replace(node) }
         }
     }
 

@@ -270,7 +270,7 @@ impl Graph {
             check_supported(backend, graph)?;
         }
         // SAFETY: they belong to this graph, which is not run yet, and then by `Backend::compute`; it keeps its sources alive.
-        unsafe { backend.replace_products(&nodes(graph).collect::<Vec<_>>()) }
+        unsafe { backend.replace_nodes(&nodes(graph).collect::<Vec<_>>()) }
         let (mut sources, inputs) = (builder.sources.take(), builder.inputs.take());
         sources.sort_by_key(|s| Arc::as_ptr(&s.set).addr());
         let (outputs, rois) = (builder.outputs.take(), builder.rois.take());

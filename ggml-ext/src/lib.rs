@@ -9,7 +9,7 @@
 //! * [`maps`]: feature maps of several levels, in the layout that suits the backend;
 //! * [`roi_align`]: RoIAlign with its lowerings;
 //! * [`winograd`], [`interpolated`]: 3x3 convolutions on the CPU;
-//! * `quant_gemm`: products of quantised matrices on the CPU;
+//! * `quant_gemm`, `attention`: products of quantised matrices, and attention, on the CPU;
 //! * [`gguf`]: reading and writing model files;
 //! * [`quant`]: between f32 and the types of tensors;
 //! * [`weights`]: tensors mapped from a file or allocated on a device;
@@ -17,6 +17,7 @@
 //! * [`numeric`]: how far two arrays are apart;
 //! * [`peak`]: what the processor reaches at best.
 
+mod attention;
 mod backend;
 mod barrier;
 mod cancel;
@@ -38,12 +39,11 @@ mod modules;
 pub mod nn;
 pub mod numeric;
 pub mod peak;
-#[cfg_attr(not(target_arch = "x86_64"), path = "products/none.rs")]
-mod products;
 pub mod quant;
 #[cfg(target_arch = "x86_64")]
 mod quant_gemm;
 mod rehearsal;
+mod replace;
 pub mod roi_align;
 mod simd;
 mod stable_box;

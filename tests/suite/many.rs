@@ -6,6 +6,8 @@ use gpt4roi::{
     Request, Stage,
 };
 use gpt4roi_tests::pictures::picture;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+use gpt4roi_tests::{Pair, workspace};
 use gpt4roi_tests::{drawn, greedy};
 
 /// Questions of several kinds and lengths, one or two boxes each.
@@ -57,6 +59,34 @@ fn answers_do_not_depend_on_the_batch() {
     assert!(texts.len() > 12, "the questions tell the regions apart");
     for n_parallel in [2, 5, 32] {
         assert_same(&at_once(&mut open(|o| o.n_parallel = n_parallel), &requests), &want);
+    }
+}
+
+/// Where products of 8-bit weights are ours, nothing of a column depends on the others, nor does attention. (Vectors of regions may, in
+/// their last digits: how they are computed depends on how many there are. Here they are the same.)
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+#[test]
+fn answers_as_shipped_do_not_depend_on_the_batch_to_the_bit() {
+    if !is_x86_feature_detected!("avx512vnni") || !is_x86_feature_detected!("avx512bw") {
+        return;
+    }
+    let file = |name: &str| workspace().join("models/demo").join(name);
+    let pair = Pair {
+        model: file("gpt4roi-demo-Q8_0.gguf"),
+        mmproj: file("mmproj-gpt4roi-demo-Q8_0.gguf"),
+    };
+    let open = |n_parallel| {
+        let options = EngineOptions { n_parallel, ..pair.options() };
+        Engine::open(&options).unwrap_or_else(|e| panic!("{e}"))
+    };
+    let requests = requests(17);
+    let two = at_once(&mut open(2), &requests);
+    for n_parallel in [3, 17] {
+        let more = at_once(&mut open(n_parallel), &requests);
+        for (i, (got, want)) in more.iter().zip(&two).enumerate() {
+            assert_eq!((&got.tokens, &got.text), (&want.tokens, &want.text), "question {i}");
+            assert_eq!(got.token_logprobs, want.token_logprobs, "question {i}");
+        }
     }
 }
 

@@ -8,7 +8,10 @@ use gpt4roi::{Engine, EngineOptions};
 use gpt4roi_models::{TensorSpec, Value, llm_specs, mmproj_specs};
 use gpt4roi_tests::kv::stored;
 use gpt4roi_tests::small::{Small, vocabulary_kv};
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+use gpt4roi_tests::workspace;
 use gpt4roi_tests::{Pair, scratch, worker};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use tempfile::TempDir;
@@ -124,8 +127,8 @@ fn gpu() -> bool {
 /// Logits of a few tokens, read one by one and together.
 struct Read {
     in_place: bool,
-    /// Whether products are our nodes.
-    ours: bool,
+    /// How many of each op were computed.
+    ops: BTreeMap<String, usize>,
     logits: Vec<f32>,
 }
 
@@ -154,8 +157,11 @@ fn read(path: &Path, options: &LoadOptions) -> Read {
             logits.extend(context.logits(i).expect("logits"));
         }
     }
-    let ours = context.nodes().iter().any(|n| n.op == "CUSTOM");
-    Read { in_place: model.is_in_place(), ours, logits }
+    let mut ops = BTreeMap::new();
+    for node in context.nodes() {
+        *ops.entry(node.op).or_insert(0) += 1;
+    }
+    Read { in_place: model.is_in_place(), ops, logits }
 }
 
 /// A small model with matrices of a type, in place and read.
@@ -166,7 +172,7 @@ fn both_ways(matrices: DType) -> [Read; 2] {
     let copied = LoadOptions { mmap: false, ..LoadOptions::default() };
     let [mapped, read] = [LoadOptions::default(), copied].map(|o| read(&pair.model, &o));
     assert_eq!(mapped.in_place, !gpu());
-    assert!(!read.in_place && !read.ours);
+    assert!(!read.in_place && read.ops.contains_key("MUL_MAT"));
     let first = mapped.logits[0];
     assert!(mapped.logits.iter().any(|&v| v != first), "{matrices}: all the same");
     [mapped, read]
@@ -182,6 +188,18 @@ fn a_model_in_place_computes_the_same_bits_as_one_that_was_read() {
     }
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn attention_is_ours_wherever_the_weights_are() {
+    for options in [LoadOptions::default(), LoadOptions { mmap: false, ..LoadOptions::default() }] {
+        let dir = TempDir::new_in(scratch()).expect("a folder");
+        let pair = Small { matrices: DType::F32, ..Small::default().with_width(256, 4) };
+        let read = read(&pair.write(dir.path()).model, &options);
+        let is = |op| read.ops.contains_key(op);
+        assert!(!is("FLASH_ATTN_EXT") && is("CUSTOM") && is("MUL_MAT"), "{:?}", read.ops);
+    }
+}
+
 /// What is multiplied is rounded to 8 bits, the same in both: a sum in another order may turn one of these around.
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 #[test]
@@ -190,9 +208,81 @@ fn products_of_quantised_matrices_are_ours_and_give_the_same_logits() {
     for matrices in [DType::Q4K, DType::Q5K, DType::Q6K, DType::Q8_0] {
         let [mapped, read] = both_ways(matrices);
         let known = if matrices == DType::Q8_0 { vnni } else { is_x86_feature_detected!("avx2") };
-        assert_eq!(mapped.ours, mapped.in_place && known);
+        let [ours, plain] = [&mapped, &read].map(|r| r.ops.get("MUL_MAT").copied());
+        assert_eq!(ours < plain, mapped.in_place && known, "{ours:?} {plain:?}");
         let error = nmse(&mapped.logits, &read.logits);
         assert!(error < 1e-5, "{matrices}: {error:e}");
+    }
+}
+
+/// Predictions for texts that go on in turns, some of them at a time, in sequences of their own; each begins as all do.
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+fn predictions(model: &Model, n_threads: usize, turns: &[&[usize]]) -> Vec<Vec<f32>> {
+    let params = ContextParams {
+        n_ctx: 96,
+        n_batch: 16,
+        n_seq_max: 5,
+        n_outputs: 16,
+        n_threads,
+        kv_type: KvType::F16,
+        capture: None,
+    };
+    let mut context = Context::new(model, &params, CancelToken::new()).expect("a context");
+    let mut batch = context.new_batch().expect("a batch");
+    for (pos, token) in [1, 300, 301, 302, 303, 304, 305].into_iter().enumerate() {
+        batch.add_token(token, pos, 0, false).expect("room");
+    }
+    context.decode(&batch).expect("a decode");
+    let mut seen = vec![Vec::new(); 4];
+    let mut lens = [7; 4];
+    for text in 0..4 {
+        context.share(0, text + 1, 7);
+    }
+    for turn in turns {
+        batch.clear();
+        let mut at = Vec::new();
+        for &text in *turn {
+            let token = 310 + (17 * text + 3 * lens[text]) as i32 % 100;
+            let seq = text as i32 + 1;
+            at.push((text, batch.add_token(token, lens[text], seq, true).expect("room")));
+            lens[text] += 1;
+        }
+        context.decode(&batch).expect("a decode");
+        for (text, i) in at {
+            seen[text].extend_from_slice(context.logits(i).expect("logits"));
+        }
+    }
+    seen
+}
+
+/// Where products of 8-bit weights are ours, nothing of a column depends on the others, nor does attention.
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+#[test]
+fn a_text_does_not_depend_to_the_bit_on_the_others() {
+    if !is_x86_feature_detected!("avx512vnni") || !is_x86_feature_detected!("avx512bw") {
+        return;
+    }
+    let path = workspace().join("models/demo/gpt4roi-demo-Q8_0.gguf");
+    let model = Model::load(&path, &LoadOptions::default(), &mut |_| true).expect("a model");
+    let together: Vec<&[usize]> = vec![&[0, 1, 2, 3]; 9];
+    let in_turns: Vec<&[usize]> = [&[0][..], &[1], &[2, 3]].repeat(9);
+    let late: Vec<&[usize]> =
+        [vec![&[3, 3, 3, 3, 3, 3][..], &[3, 2, 3, 3]], vec![&[2, 1, 0]; 9]].concat();
+    let want = predictions(&model, 1, &in_turns);
+    for turns in [together, late] {
+        for n_threads in [1, 2] {
+            let got = predictions(&model, n_threads, &turns);
+            for text in 0..4 {
+                let n = got[text].len().min(want[text].len());
+                assert!(n >= 9 * model.n_vocab());
+                let same = got[text]
+                    .iter()
+                    .zip(&want[text])
+                    .take_while(|(a, b)| a.to_bits() == b.to_bits())
+                    .count();
+                assert_eq!(same, n, "text {text}, position {}", same / model.n_vocab());
+            }
+        }
     }
 }
 

@@ -1,10 +1,10 @@
 //! What happens to a graph's nodes before and after they are computed: those that do nothing are taken
-//! out, products become ours where those are faster, and copies of chosen ones are kept for comparing with a reference.
+//! out, some become ours where those are faster, and copies of chosen ones are kept for comparing with a reference.
 
 use super::Model;
 use crate::backend::owned;
 use crate::graph::{PlacedNode, placed_node};
-use crate::products::Products;
+use crate::replace::Replacements;
 use crate::{Result, sys};
 use std::collections::HashMap;
 use std::ffi::c_void;
@@ -13,8 +13,8 @@ use std::ffi::c_void;
 pub(super) struct Capture {
     prefix: Option<String>,
     model: Model,
-    /// For models whose weights are in place, in ggml's plain layout.
-    products: Option<Products>,
+    /// For models of the CPU.
+    replacements: Option<Replacements>,
     rows: HashMap<String, Vec<f32>>,
     /// Every node that was computed, by its name.
     nodes: HashMap<String, PlacedNode>,
@@ -30,10 +30,12 @@ impl Capture {
         model: &Model,
         n_threads: usize,
     ) -> Result<Option<Capture>> {
-        let products = if model.is_in_place() { Products::new(n_threads)? } else { None };
-        let wanted = prefix.is_some() || model.is_in_place();
+        let plain = model.is_in_place();
+        let replacements =
+            if model.is_on_cpu() { Some(Replacements::new(n_threads, plain)?) } else { None };
+        let wanted = prefix.is_some() || replacements.is_some();
         let (rows, nodes) = Default::default();
-        Ok(wanted.then(|| Capture { prefix, model: model.clone(), products, rows, nodes }))
+        Ok(wanted.then(|| Capture { prefix, model: model.clone(), replacements, rows, nodes }))
     }
 
     pub(super) fn row(&self, name: &str) -> Option<&[f32]> {
@@ -71,13 +73,16 @@ pub(super) unsafe extern "C" fn on_eval(
 ) -> bool {
     // SAFETY: `data` is the boxed Capture that the context owns; callbacks run one at a time on
     // the thread that decodes, which holds the context mutably. It is asked about a node of an
-    // allocated graph before that is computed, by the context's threads, which are as many as `products` was made for.
+    // allocated graph, whose inputs are set, before that is computed, by the context's threads, which are as many as `replacements` was made for.
     unsafe {
         let capture = &mut *data.cast::<Capture>();
-        if let Some(storage) = capture.model.storage().filter(|_| ask) {
-            storage.skip_neutral(t);
-            if let Some(products) = &mut capture.products {
-                products.replace(t);
+        if ask {
+            if let Some(storage) = capture.model.storage() {
+                storage.skip_neutral(t);
+            }
+            if let Some(replacements) = &mut capture.replacements {
+                replacements.replace(t);
+                replacements.foresee(t);
             }
         }
         let Some(prefix) = &capture.prefix else { return !ask };

@@ -26,7 +26,7 @@ pub fn compute_buffers(
     let raw = nothing.raw()?;
     let params_raw = sys::llama_model_params { no_alloc: true, ..raw.params() };
     let mut progress = |_: f32| true;
-    let model = Loading::new(path, &mut progress).run_plain(params_raw)?;
+    let model = Loading::new(path, &mut progress).run_plain(params_raw, false)?;
     let cancel = CancelToken::new();
     let raw_params = raw_params(params, &cancel, None);
     logging::take_error();

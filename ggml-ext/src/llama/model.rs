@@ -133,6 +133,7 @@ pub struct Model(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     model: LlamaModel,
+    on_cpu: bool,
     // After the model, whose tensors lie in it.
     storage: Option<Storage>,
 }
@@ -197,14 +198,18 @@ impl<'a> Loading<'a> {
     }
 
     /// llama.cpp's own way: the file is read, or mapped and asked for at once.
-    pub(super) fn run_plain(&mut self, params: sys::llama_model_params) -> Result<Model> {
+    pub(super) fn run_plain(
+        &mut self,
+        params: sys::llama_model_params,
+        on_cpu: bool,
+    ) -> Result<Model> {
         let name = self.path.to_str().and_then(|p| CString::new(p).ok());
         let name = name.ok_or_else(|| self.failed("its path is not UTF-8"))?;
         // SAFETY: the path is NUL-terminated.
         let load = |params| unsafe { sys::llama_model_load_from_file(name.as_ptr(), params) };
         // SAFETY: the loader's result is passed on.
         let model = unsafe { self.run(params, load)? };
-        Ok(Model(Arc::new(Inner { model, storage: None })))
+        Ok(Model(Arc::new(Inner { model, on_cpu, storage: None })))
     }
 }
 
@@ -232,7 +237,8 @@ impl Model {
         if in_place::is_possible(options) {
             match in_place::load(params, &mut loading) {
                 Ok((model, storage)) => {
-                    return Ok(Model(Arc::new(Inner { model, storage: Some(storage) })));
+                    let storage = Some(storage);
+                    return Ok(Model(Arc::new(Inner { model, on_cpu: true, storage })));
                 }
                 Err(Error::Cancelled) => return Err(Error::Cancelled),
                 Err(e) => tracing::warn!("the language model is read as a whole, because: {e}"),
@@ -240,12 +246,17 @@ impl Model {
         } else {
             tracing::debug!("the language model is left to llama.cpp's own loader");
         }
-        loading.run_plain(params)
+        loading.run_plain(params, !options.uses_gpu())
     }
 
     /// Whether the weights are used where the file is mapped, without having been read on opening.
     pub fn is_in_place(&self) -> bool {
         self.0.storage.is_some()
+    }
+
+    /// Whether no GPU may have a part of it.
+    pub(super) fn is_on_cpu(&self) -> bool {
+        self.0.on_cpu
     }
 
     pub(super) fn storage(&self) -> Option<&Storage> {

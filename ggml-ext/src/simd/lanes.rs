@@ -97,6 +97,12 @@ pub(crate) trait Lanes: Copy {
     /// The larger of `self` and zero; zero for what is not a number.
     fn relu(self) -> Self;
 
+    /// `other` where it is larger, `self` elsewhere: so what is not a number stays.
+    fn max(self, other: Self) -> Self;
+
+    /// `self * 2^n`, where `n`, of -126 to 127, is in the lowest bits of another number's.
+    fn times_two_to(self, n: Self) -> Self;
+
     /// `self * k`
     #[inline(always)]
     fn scaled(self, k: f32) -> Self {
@@ -113,6 +119,9 @@ pub(crate) trait Lanes: Copy {
 
     /// Transposes the square of the first `N` rows; what the rest then holds is not defined.
     fn transpose(rows: &mut [Self; MAX]);
+
+    /// The sum of the lanes of each of the first `N` rows: of one row always in the same order.
+    fn lane_sums(rows: &[Self; MAX]) -> Self;
 
     /// Hints that the cache line at `src`, which need not exist, will be read soon.
     #[inline(always)]
@@ -253,6 +262,15 @@ mod tests {
                 same(&stored(a.add(b)), |i| one[i] + other[i], L::N, "add");
                 same(&stored(a.sub(b)), |i| one[i] - other[i], L::N, "sub");
                 same(&stored(a.mul(b)), |i| one[i] * other[i], L::N, "mul");
+                let max = |i: usize| if other[i] > one[i] { other[i] } else { one[i] };
+                same(&stored(a.max(b)), max, L::N, "max");
+                let exponents = [-126, -1, 0, 1, 127, 5, -77, 31];
+                let n: [i32; MAX] = std::array::from_fn(|i| exponents[(i + turn) % 8]);
+                let bits =
+                    n.map(|n| f32::from_bits(12_582_912f32.to_bits().wrapping_add_signed(n)));
+                let power = |i: usize| other[i] * 2f32.powi(n[i]);
+                let got = b.times_two_to(L::load(bits.as_ptr()));
+                same(&stored(got), power, L::N, "times_two_to");
                 // Exact in either rounding: of small integers.
                 let small: [f32; MAX] = std::array::from_fn(|i| (i + turn) as f32 - 9.0);
                 let s = L::load(small.as_ptr());
@@ -304,6 +322,8 @@ mod tests {
                 let values: [f32; MAX] = std::array::from_fn(|lane| value(row, lane));
                 L::load(values.as_ptr())
             });
+            let sum = |row: usize| (0..L::N).map(|lane| value(row, lane)).sum();
+            same(&stored(L::lane_sums(&rows)), sum, L::N, "lane_sums");
             L::transpose(&mut rows);
             for (row, &v) in rows.iter().enumerate().take(L::N) {
                 same(&stored(v), |lane| value(lane, row), L::N, "transpose");

@@ -61,9 +61,9 @@ impl Op {
 /// The same product by ggml and as graphs have it.
 fn both(backend: &Backend, dtype: DType, n_in: usize, n_out: usize, n: usize) -> [Op; 2] {
     let set = matrix(backend, dtype, [n_in, n_out]);
-    backend.keep_plain_products(true);
+    backend.keep_plain_nodes(true);
     let plain = Op::new(backend, &set, [n_in, n]);
-    backend.keep_plain_products(false);
+    backend.keep_plain_nodes(false);
     assert_eq!(plain.op(), "MUL_MAT");
     [plain, Op::new(backend, &set, [n_in, n])]
 }

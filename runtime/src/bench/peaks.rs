@@ -36,10 +36,10 @@ pub struct Peaks {
 
 /// `in_registers`: what multiply-adds alone reach, in 1e9 operations a second.
 pub(super) fn measure(backend: &Backend, in_registers: f64) -> Result<Peaks> {
-    backend.keep_plain_products(true);
+    backend.keep_plain_nodes(true);
     let [ggml_f32, ggml_f16, ggml_q8_0] =
         [DType::F32, DType::F16, DType::Q8_0].map(|t| product(backend, t));
-    backend.keep_plain_products(false);
+    backend.keep_plain_nodes(false);
     let ggml_f32 = ggml_f32?;
     Ok(Peaks {
         gflops_f32: ggml_f32.max(in_registers),

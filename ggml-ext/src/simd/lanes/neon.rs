@@ -69,6 +69,23 @@ impl Lanes for Neon {
     }
 
     #[inline(always)]
+    fn max(self, other: Self) -> Self {
+        // Not the larger of two numbers, which is none if either is none.
+        // SAFETY: a value exists, hence NEON does.
+        Neon(unsafe { vbslq_f32(vcgtq_f32(other.0, self.0), other.0, self.0) })
+    }
+
+    #[inline(always)]
+    fn times_two_to(self, n: Self) -> Self {
+        // SAFETY: a value exists, hence NEON does.
+        Neon(unsafe {
+            let exponent = vshlq_n_u32::<23>(vreinterpretq_u32_f32(n.0));
+            let power = vaddq_u32(exponent, vdupq_n_u32(1f32.to_bits()));
+            vmulq_f32(self.0, vreinterpretq_f32_u32(power))
+        })
+    }
+
+    #[inline(always)]
     fn add_product(self, a: Self, b: Self) -> Self {
         // SAFETY: a value exists, hence NEON does.
         Neon(unsafe { vfmaq_f32(self.0, a.0, b.0) })
@@ -86,5 +103,15 @@ impl Lanes for Neon {
             rows[2] = Neon(vcombine_f32(vget_low_f32(ab1), vget_low_f32(cd1)));
             rows[3] = Neon(vcombine_f32(vget_high_f32(ab1), vget_high_f32(cd1)));
         }
+    }
+
+    #[inline(always)]
+    fn lane_sums(rows: &[Self; MAX]) -> Self {
+        // SAFETY: values exist, hence NEON does.
+        Neon(unsafe {
+            let ab = vpaddq_f32(rows[0].0, rows[1].0);
+            let cd = vpaddq_f32(rows[2].0, rows[3].0);
+            vpaddq_f32(ab, cd)
+        })
     }
 }

@@ -61,6 +61,16 @@ impl Lanes for Portable {
     }
 
     #[inline(always)]
+    fn max(self, other: Self) -> Self {
+        self.zip(other, |a, b| if b > a { b } else { a })
+    }
+
+    #[inline(always)]
+    fn times_two_to(self, n: Self) -> Self {
+        self.zip(n, |a, n| a * f32::from_bits((n.to_bits() << 23).wrapping_add(1f32.to_bits())))
+    }
+
+    #[inline(always)]
     fn add_product(self, a: Self, b: Self) -> Self {
         // Not `mul_add`, which is a library call where the processor has no such instruction.
         self.add(a.mul(b))
@@ -75,5 +85,15 @@ impl Lanes for Portable {
                 rows[j].0[i] = v;
             }
         }
+    }
+
+    #[inline(always)]
+    fn lane_sums(rows: &[Self; MAX]) -> Self {
+        let mut sums = [0.0; 4];
+        for i in 0..4 {
+            let [a, b, c, d] = rows[i].0;
+            sums[i] = (a + c) + (b + d);
+        }
+        Portable(sums)
     }
 }

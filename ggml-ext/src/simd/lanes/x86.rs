@@ -92,6 +92,23 @@ impl Lanes for Avx512 {
     }
 
     #[inline(always)]
+    fn max(self, other: Self) -> Self {
+        // The second operand is what the instruction gives for values that are not numbers.
+        // SAFETY: a value exists, hence AVX-512F does.
+        Avx512(unsafe { _mm512_max_ps(other.0, self.0) })
+    }
+
+    #[inline(always)]
+    fn times_two_to(self, n: Self) -> Self {
+        // SAFETY: a value exists, hence AVX-512F does.
+        Avx512(unsafe {
+            let exponent = _mm512_slli_epi32::<23>(_mm512_castps_si512(n.0));
+            let power = _mm512_add_epi32(exponent, _mm512_set1_epi32(1f32.to_bits() as i32));
+            _mm512_mul_ps(self.0, _mm512_castsi512_ps(power))
+        })
+    }
+
+    #[inline(always)]
     fn add_product(self, a: Self, b: Self) -> Self {
         // SAFETY: a value exists, hence AVX-512F does.
         Avx512(unsafe { _mm512_fmadd_ps(a.0, b.0, self.0) })
@@ -128,6 +145,35 @@ impl Lanes for Avx512 {
                 rows[k + 8] = Avx512(_mm512_shuffle_f32x4::<0xdd>(ab_even, cd_even));
                 rows[k + 12] = Avx512(_mm512_shuffle_f32x4::<0xdd>(ab_odd, cd_odd));
             }
+        }
+    }
+
+    /// Adds up within quarters of the vectors first, four rows side by side, then the quarters.
+    #[inline(always)]
+    fn lane_sums(rows: &[Self; MAX]) -> Self {
+        let mut fours = [rows[0].0; 4];
+        for g in 0..4 {
+            let [a, b] = [rows[4 * g].0, rows[4 * g + 1].0];
+            let [c, d] = [rows[4 * g + 2].0, rows[4 * g + 3].0];
+            // SAFETY: values exist, hence AVX-512F does.
+            unsafe {
+                let ab = _mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
+                let cd = _mm512_add_ps(_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));
+                let [ab, cd] = [_mm512_castps_pd(ab), _mm512_castps_pd(cd)];
+                let [lo, hi] = [_mm512_unpacklo_pd(ab, cd), _mm512_unpackhi_pd(ab, cd)];
+                fours[g] = _mm512_add_ps(_mm512_castpd_ps(lo), _mm512_castpd_ps(hi));
+            }
+        }
+        // SAFETY: values exist, hence AVX-512F does.
+        unsafe {
+            for pairs in [2, 1] {
+                for i in 0..pairs {
+                    let [a, b] = [fours[2 * i], fours[2 * i + 1]];
+                    let even = _mm512_shuffle_f32x4::<0x88>(a, b);
+                    fours[i] = _mm512_add_ps(even, _mm512_shuffle_f32x4::<0xdd>(a, b));
+                }
+            }
+            Avx512(fours[0])
         }
     }
 
@@ -206,6 +252,23 @@ impl Lanes for Avx2 {
     }
 
     #[inline(always)]
+    fn max(self, other: Self) -> Self {
+        // The second operand is what the instruction gives for values that are not numbers.
+        // SAFETY: a value exists, hence AVX2 does.
+        Avx2(unsafe { _mm256_max_ps(other.0, self.0) })
+    }
+
+    #[inline(always)]
+    fn times_two_to(self, n: Self) -> Self {
+        // SAFETY: a value exists, hence AVX2 does.
+        Avx2(unsafe {
+            let exponent = _mm256_slli_epi32::<23>(_mm256_castps_si256(n.0));
+            let power = _mm256_add_epi32(exponent, _mm256_set1_epi32(1f32.to_bits() as i32));
+            _mm256_mul_ps(self.0, _mm256_castsi256_ps(power))
+        })
+    }
+
+    #[inline(always)]
     fn add_product(self, a: Self, b: Self) -> Self {
         // SAFETY: a value exists, hence FMA does.
         Avx2(unsafe { _mm256_fmadd_ps(a.0, b.0, self.0) })
@@ -237,6 +300,30 @@ impl Lanes for Avx2 {
                 rows[k + 4] = Avx2(_mm256_permute2f128_ps::<0x31>(a, b));
             }
         }
+    }
+
+    /// Adds up within halves of the vectors first, four rows side by side, then the halves.
+    #[inline(always)]
+    fn lane_sums(rows: &[Self; MAX]) -> Self {
+        let mut fours = [rows[0].0; 2];
+        for g in 0..2 {
+            let [a, b] = [rows[4 * g].0, rows[4 * g + 1].0];
+            let [c, d] = [rows[4 * g + 2].0, rows[4 * g + 3].0];
+            // SAFETY: values exist, hence AVX2 does.
+            unsafe {
+                let ab = _mm256_add_ps(_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
+                let cd = _mm256_add_ps(_mm256_unpacklo_ps(c, d), _mm256_unpackhi_ps(c, d));
+                let [ab, cd] = [_mm256_castps_pd(ab), _mm256_castps_pd(cd)];
+                let [lo, hi] = [_mm256_unpacklo_pd(ab, cd), _mm256_unpackhi_pd(ab, cd)];
+                fours[g] = _mm256_add_ps(_mm256_castpd_ps(lo), _mm256_castpd_ps(hi));
+            }
+        }
+        let [a, b] = fours;
+        // SAFETY: values exist, hence AVX2 does.
+        Avx2(unsafe {
+            let low = _mm256_permute2f128_ps::<0x20>(a, b);
+            _mm256_add_ps(low, _mm256_permute2f128_ps::<0x31>(a, b))
+        })
     }
 
     #[inline(always)]

@@ -1,17 +1,16 @@
-//! Products of our own ([`crate::quant_gemm`]) as nodes of graphs of the CPU, in the place of ggml's.
+//! Products of quantised matrices ([`crate::quant_gemm`]).
 
+use super::{OpParams, op_params};
 use crate::quant_gemm::{Level, Product, Room, Run};
 use crate::stable_box::StableBox;
-use crate::tensor::Context;
-use crate::{DType, Error, Result, sys};
+use crate::{DType, Result, sys};
 use std::ffi::{c_int, c_void};
-use std::ptr::{NonNull, null_mut};
 
-/// Replaces products of quantised matrices in graphs of the CPU.
+/// Replaces products of quantised matrices.
 pub(crate) struct Products {
     state: StableBox<State>,
     /// What makes a node one of ours.
-    op_params: [i32; 16],
+    op_params: OpParams,
 }
 
 /// What our nodes work on.
@@ -29,7 +28,7 @@ impl Products {
     pub(crate) fn new(n_threads: usize) -> Result<Option<Products>> {
         let Some(level) = Level::available().next() else { return Ok(None) };
         let state = StableBox::new(State { level, n_threads, room: Room::default() });
-        let op_params = op_params(state.as_ptr())?;
+        let op_params = op_params(run, state.as_ptr().cast())?;
         Ok(Some(Products { state, op_params }))
     }
 
@@ -41,9 +40,7 @@ impl Products {
     /// Makes a custom op of a node that is such a product.
     ///
     /// # Safety
-    /// `node` is of an allocated graph that is not being computed, its sources are alive. The graph is run before `self` is
-    /// dropped, if at all, on the CPU by at most as many threads as `self` was made for, and one run at a time of all graphs
-    /// whose nodes `self` replaced; where its weights are quantised, they have ggml's plain layout in the CPU's memory.
+    /// As for [`super::Replacements::replace`].
     pub(crate) unsafe fn replace(&mut self, node: *mut sys::ggml_tensor) {
         // SAFETY: passed on to the caller.
         let Some(product) = (unsafe { product(node) }) else { return };
@@ -57,22 +54,6 @@ impl Products {
             (*node).op = sys::GGML_OP_CUSTOM;
             (*node).op_params = self.op_params;
         }
-    }
-}
-
-/// What ggml writes into a node that calls [`run`] with `state`.
-fn op_params(state: *mut State) -> Result<[i32; 16]> {
-    let ctx = Context::with_room(1, 0)?;
-    let (all, no_sources) = (-1, null_mut());
-    let type_ = sys::GGML_TYPE_F32;
-    // SAFETY: the context has room for a tensor. It has no data, and is read before the context is dropped.
-    unsafe {
-        let raw = ctx.as_ptr();
-        let data = state.cast::<c_void>();
-        let node = sys::ggml_custom_4d(raw, type_, 1, 1, 1, 1, no_sources, 0, Some(run), all, data);
-        let node = NonNull::new(node);
-        node.map(|n| n.as_ref().op_params)
-            .ok_or_else(|| Error::Create { action: "make a node of our own".into() })
     }
 }
 
