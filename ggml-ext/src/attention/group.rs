@@ -11,8 +11,8 @@ pub(super) struct HeadCells<'a> {
     pub(super) keys: Rows,
     pub(super) values: Rows,
     pub(super) order: Order<'a>,
-    /// Copies of those that several queries see, floats, in their order, row behind row: in the cache, rows are so far apart, and by so round a number,
-    /// that few of them are in the processor's caches at once.
+    /// Copies of those that several queries see, floats, in their order, row behind row: in the cache, rows are so far apart, and
+    /// by so round a number, that few of them are in the processor's caches at once.
     pub(super) shared: [Rows; 2],
 }
 
