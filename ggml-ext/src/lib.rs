@@ -9,7 +9,7 @@
 //! * [`maps`]: feature maps of several levels, in the layout that suits the backend;
 //! * [`roi_align`]: RoIAlign with its lowerings;
 //! * [`winograd`], [`interpolated`]: 3x3 convolutions on the CPU;
-//! * `quant_gemm`, `attention`: products of quantised matrices, and attention, on the CPU;
+//! * `quant_gemm`, `float_gemm`, `attention`: products of matrices, and attention, on the CPU;
 //! * [`gguf`]: reading and writing model files;
 //! * [`quant`]: between f32 and the types of tensors;
 //! * [`weights`]: tensors mapped from a file or allocated on a device;
@@ -27,6 +27,7 @@ mod device;
 mod dtype;
 mod error;
 mod file_type;
+mod float_gemm;
 pub mod gguf;
 pub mod graph;
 pub mod interpolated;
@@ -39,12 +40,14 @@ mod modules;
 pub mod nn;
 pub mod numeric;
 pub mod peak;
+mod product;
 pub mod quant;
-#[cfg(target_arch = "x86_64")]
+#[cfg_attr(not(target_arch = "x86_64"), path = "no_quant_gemm.rs")]
 mod quant_gemm;
 mod rehearsal;
 mod replace;
 pub mod roi_align;
+mod scratch;
 mod simd;
 mod stable_box;
 mod sys;

@@ -20,13 +20,13 @@ mod tests;
 mod values;
 
 use crate::barrier::{Barrier, Counter};
+use crate::scratch::{Line, Scratch};
 use crate::simd::Isa;
 use crate::simd::isa::ForIsa;
 use crate::simd::lanes::{Lanes, MAX, Task};
 use group::{Group, HeadCells, Tile};
 use half::f16;
 use seen::{TILE, mark, mark_shared};
-use std::cell::UnsafeCell;
 use std::marker::PhantomData;
 use std::sync::atomic::Ordering;
 
@@ -161,34 +161,22 @@ impl Order<'_> {
 #[derive(Default)]
 pub(crate) struct Room {
     /// Of each tile and cell: which of the tile's queries see it. And of each thread and cell: whether all of some tile do.
-    seen: UnsafeCell<Vec<u8>>,
-    floats: UnsafeCell<Vec<f32>>,
+    seen: Scratch<u8>,
+    floats: Scratch<Line>,
     barrier: Barrier,
     next: Counter,
 }
 
-// SAFETY: the memory is owned; who reads and writes it does so under the contracts of `reserve` and `run`.
-unsafe impl Send for Room {}
-// SAFETY: as above; the rest is atomic.
-unsafe impl Sync for Room {}
-
 impl Room {
     /// Makes room for runs of that shape.
     pub(crate) fn reserve(&mut self, shape: &Shape, n_threads: usize) {
-        enlarge(self.seen.get_mut(), (shape.n_tiles() + n_threads) * shape.n_kv);
-        enlarge(self.floats.get_mut(), shape.floats_of_thread() * n_threads);
+        self.seen.reserve((shape.n_tiles() + n_threads) * shape.n_kv, 0);
+        self.floats.reserve_floats(shape.floats_of_thread() * n_threads);
     }
 
     /// Size of the memory.
     pub(crate) fn bytes(&self) -> usize {
-        // SAFETY: only lengths are read, which nobody changes without a unique borrow.
-        unsafe { (*self.seen.get()).len() + (*self.floats.get()).len() * size_of::<f32>() }
-    }
-}
-
-fn enlarge<T: Copy + Default>(room: &mut Vec<T>, n: usize) {
-    if room.len() < n {
-        room.resize(n, T::default());
+        self.seen.bytes() + self.floats.bytes()
     }
 }
 
@@ -278,14 +266,14 @@ impl<L: Lanes, C: Cell> Task<L> for Typed<'_, C> {
         let n_tiles = shape.n_tiles();
         // SAFETY: the caller's word; each thread writes marks of its own tiles, and reads those of others behind the barrier.
         unsafe {
-            let seen = (*room.seen.get()).as_mut_ptr();
+            let seen = room.seen.first();
             for tile in (ith..n_tiles).step_by(nth) {
                 mark(&self.run, tile, seen.add(tile * shape.n_kv));
             }
             room.barrier.wait(nth);
             let shared = seen.add((n_tiles + ith) * shape.n_kv);
             mark_shared(seen, n_tiles, shape.n_kv, shared);
-            let floats = (*room.floats.get()).as_mut_ptr().add(ith * shape.floats_of_thread());
+            let floats = room.floats.floats().add(ith * shape.floats_of_thread());
             let copies = floats.add(shape.floats_of_group());
             let at_once = shape.tiles_at_once(nth);
             let n_parts = n_tiles.div_ceil(at_once);

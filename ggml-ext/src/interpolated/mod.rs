@@ -27,10 +27,10 @@ pub use crate::winograd::Moments;
 pub use rows::Rows;
 pub use worker::Job;
 
+use crate::scratch::{LINE, Line, Scratch};
 use crate::simd::Isa;
 use crate::simd::kernel::TAPS;
 use combine::PartTaps;
-use std::cell::UnsafeCell;
 use std::ops::Range;
 
 /// A map to be made, from parts that follow each other as the convolution's input channels.
@@ -62,12 +62,9 @@ pub struct Conv {
     shape: Shape,
     levels: Vec<Planned>,
     /// A thread's part is `scratch_len` long.
-    scratch: Box<[UnsafeCell<f32>]>,
+    scratch: Scratch<Line>,
     scratch_len: usize,
 }
-
-// SAFETY: the memory is written only by runs, whose callers promise to coordinate.
-unsafe impl Sync for Conv {}
 
 /// Sizes that all levels share.
 #[derive(Clone, Copy, Debug)]
@@ -136,9 +133,9 @@ impl Conv {
             planned.push(Planned::new(&shape, level, first_pixel)?);
             first_pixel += level.width * level.height;
         }
-        let scratch_len = planned.iter().map(|l| l.scratch(&shape)).max()?;
-        let scratch = vec![0.0f32; scratch_len * n_threads];
-        let scratch = scratch.into_iter().map(UnsafeCell::new).collect();
+        let scratch_len = planned.iter().map(|l| l.scratch(&shape)).max()?.next_multiple_of(LINE);
+        let mut scratch = Scratch::default();
+        scratch.reserve_floats(scratch_len * n_threads);
         sound.then_some(Conv { isa, shape, levels: planned, scratch, scratch_len })
     }
 

@@ -3,11 +3,10 @@
 use super::combine::{Combine, MAX_VECTORS};
 use super::{Conv, Moments, PlannedPart};
 use crate::simd::Kernel;
-use crate::simd::gemm::micro;
+use crate::simd::gemm::{Ahead, micro};
 use crate::simd::isa::ForIsa;
 use crate::simd::kernel::{Element, TAPS, Taps, gather};
 use crate::simd::lanes::{Lanes, MAX, Task};
-use std::cell::UnsafeCell;
 
 /// What a run reads and writes: the same for all threads.
 #[derive(Debug)]
@@ -34,7 +33,10 @@ impl Conv {
     /// If a length does not fit, or `nth` is more than was planned for.
     pub unsafe fn run(&self, job: &Job<'_>, ith: usize, nth: usize) {
         let s = &self.shape;
-        assert!(ith < nth && nth * self.scratch_len <= self.scratch.len(), "thread {ith} of {nth}");
+        assert!(
+            ith < nth && nth * self.scratch_len <= self.scratch.n_floats(),
+            "thread {ith} of {nth}"
+        );
         assert_eq!(job.packed.len(), self.packed_len(), "length of the grids");
         assert_eq!(job.kernel.len(), TAPS * s.c_in * s.c_out, "length of the kernel");
         assert_eq!(job.y.len(), self.n_pixels() * s.c_out, "length of y");
@@ -78,8 +80,7 @@ impl<E: Element> Share<'_, E> {
         // SAFETY: scratch memory of this thread alone, as long as `Planned::scratch` says; each of
         // the three parts begins where the one before ends. Lengths of the job were checked.
         unsafe {
-            let scratch = conv.scratch.as_ptr().add(self.ith * conv.scratch_len);
-            let weights: *mut f32 = UnsafeCell::raw_get(scratch);
+            let weights = conv.scratch.floats().add(self.ith * conv.scratch_len);
             let products = weights.add(TAPS * shape.c_in * shape.outs);
             let task = Weights::<E, NV> {
                 kernel: self.kernel,
@@ -181,7 +182,7 @@ impl<L: Lanes, const MR: usize, const NV: usize> Task<L> for Multiply<'_, MR, NV
                     let v = self.packed.add((panel * c_in + part.first) * MR);
                     let u = self.weights.add((tap * c_in + part.first_in) * outs);
                     let to = self.to.add((tap * shape.cells() + panel * MR) * outs);
-                    micro::<L, MR, NV>(v, u, part.n, to, outs, c_in * MR);
+                    micro::<L, MR, NV>(v, u, part.n, to, outs, Ahead::next(v, c_in * MR));
                 }
             }
         }

@@ -22,11 +22,12 @@ mod tests;
 
 use crate::DType;
 use crate::barrier::{Barrier, Counter};
+use crate::product::{Gemm, Product, Run};
+use crate::scratch::{Line, Scratch};
 use crate::simd::lanes::Task;
 use k_quants::{Q4K, Q5K, Q6K};
 use kind::{Block, CHUNK, Kind, Panel};
 use quads::{MAX_ROWS, Quads, Rows};
-use std::cell::UnsafeCell;
 use std::marker::PhantomData;
 use std::sync::atomic::Ordering;
 use symmetric::Q8_0;
@@ -38,7 +39,7 @@ const FETCHED: usize = 256 << 10;
 
 /// The instruction sets that there is code for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Level {
+enum Level {
     Vnni,
     Avx2,
 }
@@ -48,7 +49,7 @@ impl Level {
     const ALL: &[Level] = &[Level::Vnni, Level::Avx2];
 
     /// All that this processor has, the fastest first.
-    pub(crate) fn available() -> impl Iterator<Item = Level> {
+    fn available() -> impl Iterator<Item = Level> {
         Level::ALL.iter().copied().filter(|level| level.is_available())
     }
 
@@ -77,65 +78,88 @@ impl Level {
     }
 }
 
-/// A matrix `[n_in, n_out]` times columns `[n_in, n_columns]`.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Product {
-    pub(crate) dtype: DType,
-    pub(crate) n_in: usize,
-    pub(crate) n_out: usize,
-    pub(crate) n_columns: usize,
+/// Products of quantised matrices.
+pub(crate) struct Quants {
+    level: Level,
+    room: Room,
 }
 
-impl Product {
-    /// Whether there is code for it.
-    pub(crate) fn is_known(&self, level: Level) -> bool {
-        let least = match self.dtype {
+impl Quants {
+    /// `None` if this processor has no instructions that there is code for.
+    pub(crate) fn new() -> Option<Quants> {
+        Level::available().next().map(Quants::on)
+    }
+
+    fn on(level: Level) -> Quants {
+        Quants { level, room: Room::default() }
+    }
+}
+
+impl Gemm for Quants {
+    fn is_known(&self, product: &Product) -> bool {
+        let least = match product.dtype {
             DType::Q4K | DType::Q5K | DType::Q6K => CHUNK,
-            DType::Q8_0 if level.is_wide() => Q8_0::LEAST,
+            DType::Q8_0 if self.level.is_wide() => Q8_0::LEAST,
             _ => return false,
         };
-        self.n_in.is_multiple_of(least)
-            && self.n_in > 0
-            && self.n_out >= MAX_ROWS
-            && self.n_columns > 0
+        product.n_in.is_multiple_of(least)
+            && product.n_in > 0
+            && product.n_out >= MAX_ROWS
+            && product.n_columns > 0
+    }
+
+    fn reserve(&mut self, product: &Product, n_threads: usize) {
+        self.room.reserve(product, n_threads);
+    }
+
+    fn bytes(&self) -> usize {
+        self.room.bytes()
+    }
+
+    unsafe fn run(&self, run: Run) {
+        let Quants { level, room } = self;
+        // SAFETY: the caller's word; the level is available.
+        unsafe {
+            match run.product.dtype {
+                DType::Q4K => on::<Q4K>(run, room, *level),
+                DType::Q5K => on::<Q5K>(run, room, *level),
+                DType::Q6K => on::<Q6K>(run, room, level.for_six_bits(run.product.n_columns)),
+                _ => on::<Q8_0>(run, room, *level),
+            }
+        }
+    }
+}
+
+unsafe fn on<K: Kind>(run: Run, room: &Room, level: Level) {
+    let run = Typed { run, room, kind: PhantomData::<K> };
+    // SAFETY: the caller's word.
+    unsafe {
+        match level {
+            Level::Vnni => quads::x86::Vnni::call(run),
+            Level::Avx2 => quads::x86::Avx2::call(run),
+        }
     }
 }
 
 /// Memory and meeting points of runs, one at a time.
 #[derive(Default)]
-pub(crate) struct Room {
+struct Room {
     /// The columns: of each part of 256 values, all columns.
-    blocks: UnsafeCell<Vec<Block>>,
+    blocks: Scratch<Block>,
     /// Of each thread, `[n_columns][MAX_ROWS]`.
-    sums: UnsafeCell<Vec<f32>>,
+    sums: Scratch<Line>,
     barrier: Barrier,
     next: Counter,
 }
 
-// SAFETY: the memory is owned; who reads and writes it does so under the contracts of `reserve` and `run`.
-unsafe impl Send for Room {}
-// SAFETY: as above; the rest is atomic.
-unsafe impl Sync for Room {}
-
 impl Room {
-    /// Makes room for a product.
-    pub(crate) fn reserve(&mut self, product: &Product, n_threads: usize) {
-        let blocks = product.n_in.div_ceil(CHUNK) * product.n_columns;
-        let (own, sums) = (self.blocks.get_mut(), self.sums.get_mut());
-        if own.len() < blocks {
-            own.resize(blocks, Block::EMPTY);
-        }
-        let n = sums_of_thread(product.n_columns) * n_threads;
-        if sums.len() < n {
-            sums.resize(n, 0.0);
-        }
+    fn reserve(&mut self, product: &Product, n_threads: usize) {
+        self.blocks.reserve(product.n_in.div_ceil(CHUNK) * product.n_columns, Block::EMPTY);
+        self.sums.reserve_floats(sums_of_thread(product.n_columns) * n_threads);
     }
 
-    /// Size of the memory.
-    pub(crate) fn bytes(&self) -> usize {
-        // SAFETY: only lengths are read, which nobody changes without a unique borrow.
-        let [blocks, sums] = unsafe { [(*self.blocks.get()).len(), (*self.sums.get()).len()] };
-        blocks * size_of::<Block>() + sums * size_of::<f32>()
+    fn bytes(&self) -> usize {
+        self.blocks.bytes() + self.sums.bytes()
     }
 }
 
@@ -144,73 +168,29 @@ fn sums_of_thread(n_columns: usize) -> usize {
     (n_columns + 1) * MAX_ROWS
 }
 
-/// A run, as every thread sees it.
-#[derive(Clone, Copy)]
-pub(crate) struct Run<'a> {
-    pub(crate) product: Product,
-    pub(crate) room: &'a Room,
-    pub(crate) weights: *const u8,
-    pub(crate) columns: *const f32,
-    /// `[n_out, n_columns]`
-    pub(crate) output: *mut f32,
-    pub(crate) ith: usize,
-    pub(crate) nth: usize,
-}
-
-impl Run<'_> {
-    /// Does the share of thread `ith` of `nth`.
-    ///
-    /// # Safety
-    /// The product is known, and the processor has the instruction set. Room was reserved for it and for `nth` threads, all of which
-    /// call this at the same time; nobody else uses the room or the output until they have returned. Weights and columns
-    /// can be read, and the output written, in full.
-    pub(crate) unsafe fn run(self, level: Level) {
-        // SAFETY: the caller's word.
-        unsafe {
-            match self.product.dtype {
-                DType::Q4K => self.on::<Q4K>(level),
-                DType::Q5K => self.on::<Q5K>(level),
-                DType::Q6K => self.on::<Q6K>(level.for_six_bits(self.product.n_columns)),
-                _ => self.on::<Q8_0>(level),
-            }
-        }
-    }
-
-    unsafe fn on<K: Kind>(self, level: Level) {
-        let run = Typed { run: self, kind: PhantomData::<K> };
-        // SAFETY: the caller's word.
-        unsafe {
-            match level {
-                Level::Vnni => quads::x86::Vnni::call(run),
-                Level::Avx2 => quads::x86::Avx2::call(run),
-            }
-        }
-    }
-}
-
 /// A run with weights of one kind.
 struct Typed<'a, K> {
-    run: Run<'a>,
+    run: Run,
+    room: &'a Room,
     kind: PhantomData<K>,
 }
 
 impl<L: Quads, K: Kind> Task<L> for Typed<'_, K> {
     #[inline(always)]
     unsafe fn run(self) {
-        let Run { product, room, ith, nth, .. } = self.run;
+        let (Run { product, ith, nth, .. }, room) = (self.run, self.room);
         if ith == 0 {
             // The others take panels only behind the barrier.
             room.next.0.store(0, Ordering::Relaxed);
         }
         // SAFETY: the caller's word; each thread writes blocks of its own columns, and reads those of others behind the barrier.
         unsafe {
-            let blocks = (*room.blocks.get()).as_mut_ptr();
+            let blocks = room.blocks.first();
             for column in (ith..product.n_columns).step_by(nth) {
                 quantise::<K>(&self.run, blocks, column);
             }
             room.barrier.wait(nth);
-            let sums = (*room.sums.get()).as_mut_ptr();
-            let sums = sums.add(ith * sums_of_thread(product.n_columns));
+            let sums = room.sums.floats().add(ith * sums_of_thread(product.n_columns));
             let mut panel = Panel::EMPTY;
             let mut row = L::ROWS * room.next.0.fetch_add(1, Ordering::Relaxed);
             while row < product.n_out {

@@ -30,18 +30,17 @@ impl Case {
 
     fn run(&self, level: Level, n_threads: usize) -> Vec<f32> {
         let Product { n_out, n_columns, .. } = self.product;
-        let mut room = Room::default();
-        room.reserve(&self.product, n_threads);
+        let mut gemm = Quants::on(level);
+        gemm.reserve(&self.product, n_threads);
         // What lies behind must stay as it is.
         let mut output = vec![f32::NAN; n_out * n_columns + 64];
         let out = output.as_mut_ptr().expose_provenance();
         std::thread::scope(|scope| {
             for ith in 0..n_threads {
-                let room = &room;
+                let gemm = &gemm;
                 scope.spawn(move || {
                     let run = Run {
                         product: self.product,
-                        room,
                         weights: self.weights.as_ptr(),
                         columns: self.columns.as_ptr(),
                         output: std::ptr::with_exposed_provenance_mut(out),
@@ -49,7 +48,7 @@ impl Case {
                         nth: n_threads,
                     };
                     // SAFETY: the level is available, all is of the product's sizes, and room was reserved.
-                    unsafe { run.run(level) }
+                    unsafe { gemm.run(run) }
                 });
             }
         });
@@ -101,7 +100,7 @@ fn in_groups(x: &[f32]) -> Vec<f64> {
 }
 
 fn levels(product: Product) -> impl Iterator<Item = Level> {
-    Level::available().filter(move |&level| product.is_known(level))
+    Level::available().filter(move |&level| Quants::on(level).is_known(&product))
 }
 
 fn check(dtype: DType, sizes: [usize; 3], n_threads: usize) {

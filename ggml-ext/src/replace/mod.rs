@@ -2,9 +2,10 @@
 
 mod attention;
 mod filling;
-#[cfg_attr(not(target_arch = "x86_64"), path = "no_products.rs")]
 mod products;
 
+use crate::float_gemm::Floats;
+use crate::quant_gemm::Quants;
 use crate::tensor::Context;
 use crate::{Error, Result, sys};
 use attention::Attention;
@@ -17,23 +18,28 @@ type OpParams = [i32; 16];
 
 /// Makes nodes of ours out of ggml's, where ours are faster.
 pub(crate) struct Replacements {
-    products: Option<Products>,
+    quants: Option<Products<Quants>>,
+    floats: Products<Floats>,
     attention: Attention,
 }
 
 impl Replacements {
-    /// For graphs that at most `n_threads` run. Products stay ggml's unless all weights are `plain`, in ggml's usual layout.
+    /// For graphs that at most `n_threads` run. Products of quantised matrices stay ggml's unless all weights are `plain`, in
+    /// ggml's usual layout.
     ///
     /// # Errors
     /// If memory does not suffice.
     pub(crate) fn new(n_threads: usize, plain: bool) -> Result<Replacements> {
-        let products = if plain { Products::new(n_threads)? } else { None };
-        Ok(Replacements { products, attention: Attention::new(n_threads)? })
+        let quants = if plain { Quants::new() } else { None };
+        let quants = quants.map(|gemm| Products::new(gemm, n_threads)).transpose()?;
+        let floats = Products::new(Floats::new(), n_threads)?;
+        Ok(Replacements { quants, floats, attention: Attention::new(n_threads)? })
     }
 
     /// Bytes of memory that the nodes share.
     pub(crate) fn bytes(&self) -> usize {
-        self.attention.bytes() + self.products.as_ref().map_or(0, Products::bytes)
+        let quants = self.quants.as_ref().map_or(0, Products::bytes);
+        self.attention.bytes() + quants + self.floats.bytes()
     }
 
     /// Learns from a node that is about to be run, in which order a cache of keys and values is filled.
@@ -57,9 +63,10 @@ impl Replacements {
             match (*node).op {
                 sys::GGML_OP_FLASH_ATTN_EXT => self.attention.replace(node),
                 sys::GGML_OP_MUL_MAT => {
-                    if let Some(products) = &mut self.products {
-                        products.replace(node);
+                    if let Some(quants) = &mut self.quants {
+                        quants.replace(node);
                     }
+                    self.floats.replace(node);
                 }
                 _ => {}
             }

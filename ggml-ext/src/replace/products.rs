@@ -1,54 +1,50 @@
-//! Products of quantised matrices ([`crate::quant_gemm`]).
+//! Products of matrices ([`crate::product`]).
 
 use super::{OpParams, op_params};
-use crate::quant_gemm::{Level, Product, Room, Run};
+use crate::product::{Gemm, Product, Run};
 use crate::stable_box::StableBox;
 use crate::{DType, Result, sys};
 use std::ffi::{c_int, c_void};
 
-/// Replaces products of quantised matrices.
-pub(crate) struct Products {
-    state: StableBox<State>,
+/// Replaces the products that there are kernels for.
+pub(super) struct Products<G> {
+    state: StableBox<State<G>>,
     /// What makes a node one of ours.
     op_params: OpParams,
 }
 
 /// What our nodes work on.
-struct State {
-    level: Level,
+struct State<G> {
+    gemm: G,
     n_threads: usize,
-    room: Room,
 }
 
-impl Products {
-    /// `None` if this processor has no instructions that there is code for.
-    ///
+impl<G: Gemm + Sync> Products<G> {
     /// # Errors
     /// If memory does not suffice.
-    pub(crate) fn new(n_threads: usize) -> Result<Option<Products>> {
-        let Some(level) = Level::available().next() else { return Ok(None) };
-        let state = StableBox::new(State { level, n_threads, room: Room::default() });
-        let op_params = op_params(run, state.as_ptr().cast())?;
-        Ok(Some(Products { state, op_params }))
+    pub(super) fn new(gemm: G, n_threads: usize) -> Result<Products<G>> {
+        let state = StableBox::new(State { gemm, n_threads });
+        let op_params = op_params(run::<G>, state.as_ptr().cast())?;
+        Ok(Products { state, op_params })
     }
 
     /// Bytes of memory that the products share.
-    pub(crate) fn bytes(&self) -> usize {
-        self.state.get().room.bytes()
+    pub(super) fn bytes(&self) -> usize {
+        self.state.get().gemm.bytes()
     }
 
     /// Makes a custom op of a node that is such a product.
     ///
     /// # Safety
     /// As for [`super::Replacements::replace`].
-    pub(crate) unsafe fn replace(&mut self, node: *mut sys::ggml_tensor) {
+    pub(super) unsafe fn replace(&mut self, node: *mut sys::ggml_tensor) {
         // SAFETY: passed on to the caller.
         let Some(product) = (unsafe { product(node) }) else { return };
-        let State { level, room, n_threads } = self.state.get_mut();
-        if !product.is_known(*level) {
+        let State { gemm, n_threads } = self.state.get_mut();
+        if !gemm.is_known(&product) {
             return;
         }
-        room.reserve(&product, *n_threads);
+        gemm.reserve(&product, *n_threads);
         // SAFETY: the caller's node.
         unsafe {
             (*node).op = sys::GGML_OP_CUSTOM;
@@ -58,23 +54,26 @@ impl Products {
 }
 
 /// ggml's entry point.
-unsafe extern "C" fn run(node: *mut sys::ggml_tensor, ith: c_int, nth: c_int, data: *mut c_void) {
+unsafe extern "C" fn run<G: Gemm>(
+    node: *mut sys::ggml_tensor,
+    ith: c_int,
+    nth: c_int,
+    data: *mut c_void,
+) {
     // SAFETY: `data` is the state that `Products` keeps alive, and only read while a graph is run. ggml calls this on all of its
     // threads at once with the same node, which `Products::replace` made of a known product, and runs one node at a time.
     unsafe {
-        let State { level, room, .. } = &*data.cast::<State>();
+        let State { gemm, .. } = &*data.cast::<State<G>>();
         let Some(product) = shapes(node) else { return };
         let [weights, columns, ..] = (*node).src;
-        let run = Run {
+        gemm.run(Run {
             product,
-            room,
-            weights: (*weights).data.cast(),
-            columns: (*columns).data.cast(),
+            weights: (*weights).data.cast_const().cast(),
+            columns: (*columns).data.cast_const().cast(),
             output: (*node).data.cast(),
             ith: ith as usize,
             nth: nth as usize,
-        };
-        run.run(*level);
+        });
     }
 }
 
@@ -92,7 +91,9 @@ unsafe fn product(node: *const sys::ggml_tensor) -> Option<Product> {
                 return None;
             }
         }
-        if (*columns).type_ != sys::GGML_TYPE_F32 {
+        // Buffers of other layouts than ggml's usual one are no host's; before there is memory, there is no buffer.
+        let (buffer, floats) = ((*weights).buffer, (*columns).type_ == sys::GGML_TYPE_F32);
+        if !floats || !(buffer.is_null() || sys::ggml_backend_buffer_is_host(buffer)) {
             return None;
         }
         shapes(node)

@@ -2,12 +2,28 @@
 
 use super::lanes::Lanes;
 
+/// What is fetched meanwhile, which need not exist.
+#[derive(Clone, Copy)]
+pub(crate) struct Ahead {
+    /// Distance from `v` to what will be read after it, in floats.
+    pub(crate) next: usize,
+    /// From here on `step` floats for each input channel.
+    pub(crate) later: *const f32,
+    pub(crate) step: usize,
+}
+
+impl Ahead {
+    /// Nothing but what is read after `v`.
+    pub(crate) fn next(v: *const f32, next: usize) -> Ahead {
+        Ahead { next, later: v, step: 0 }
+    }
+}
+
 /// `MR` tiles x `NV` vectors of output channels, summed over the input channels in registers.
 ///
 /// # Safety
 /// The processor has the instruction set. `c_in` rows of `MR` floats can be read at `v`, of
-/// `NV * N` floats at `u`; `NV * N` floats can be written at `m` for each tile. `next`, the
-/// distance in floats to what will be read after `v`, is only a hint.
+/// `NV * N` floats at `u`; `NV * N` floats can be written at `m` for each tile.
 #[inline(always)]
 pub(crate) unsafe fn micro<L: Lanes, const MR: usize, const NV: usize>(
     v: *const f32,
@@ -15,14 +31,15 @@ pub(crate) unsafe fn micro<L: Lanes, const MR: usize, const NV: usize>(
     c_in: usize,
     m: *mut f32,
     tile_stride: usize,
-    next: usize,
+    ahead: Ahead,
 ) {
     // SAFETY: the caller's word.
     unsafe {
         let mut sums = [[L::splat(0.0); NV]; MR];
         for c in 0..c_in {
             let (v, u) = (v.add(c * MR), u.add(c * NV * L::N));
-            L::prefetch(v.wrapping_add(next));
+            L::prefetch(v.wrapping_add(ahead.next));
+            L::prefetch(ahead.later.wrapping_add(c * ahead.step));
             let mut weights = [L::splat(0.0); NV];
             for j in 0..NV {
                 weights[j] = L::load(u.add(j * L::N));

@@ -64,7 +64,7 @@ impl Isa {
     /// Accumulators fill 24 of 32 registers, or 12 of 16; the rest holds weights and a value.
     pub(crate) const fn micro(self) -> Micro {
         match self {
-            Isa::Avx512 => Micro { tiles: 12, vectors: 2, lanes: 16 },
+            Isa::Avx512 => Micro { tiles: 8, vectors: 3, lanes: 16 },
             Isa::Avx2 => Micro { tiles: 6, vectors: 2, lanes: 8 },
             Isa::Neon => Micro { tiles: 8, vectors: 3, lanes: 4 },
             Isa::Portable => Micro { tiles: 4, vectors: 2, lanes: 4 },

@@ -4,14 +4,14 @@
 //! read once for all of the group's output channels.
 
 use super::geometry::POINTS;
-use crate::simd::gemm::micro;
+use crate::simd::gemm::{Ahead, micro};
 use crate::simd::lanes::{Lanes, Task};
 
 /// Multiplies `n_panels` panels with a group's weights.
 ///
 /// `v` is the first panel's place for point 0, `u` the group's, both transformed; `m` is the first
-/// panel's first tile, valid to write for `n_panels * MR` tiles, and nobody else accesses those
-/// meanwhile. `n_outs`, at most `width`, is a multiple of `NV * N`.
+/// panel's, valid to write for `n_panels` panels, and nobody else accesses those meanwhile. `n_outs` is a multiple
+/// of `NV * N`, and as many fit into a point of M.
 pub(super) struct Multiply<const MR: usize, const NV: usize> {
     pub(super) v: *const f32,
     pub(super) v_point: usize,
@@ -19,7 +19,7 @@ pub(super) struct Multiply<const MR: usize, const NV: usize> {
     pub(super) u: *const f32,
     pub(super) u_point: usize,
     pub(super) m: *mut f32,
-    pub(super) width: usize,
+    pub(super) m_point: usize,
     pub(super) n_panels: usize,
     pub(super) n_outs: usize,
     pub(super) c_in: usize,
@@ -29,17 +29,21 @@ impl<L: Lanes, const MR: usize, const NV: usize> Task<L> for Multiply<MR, NV> {
     #[inline(always)]
     unsafe fn run(self) {
         let outs = NV * L::N;
-        let tile_stride = POINTS * self.width;
+        let kernels = self.n_outs / outs;
+        // U of the next point, a part of it in each call.
+        let part = (kernels * outs).div_ceil(self.n_panels.max(1) * kernels.max(1));
         for p in 0..POINTS {
             for panel in 0..self.n_panels {
-                for k in 0..self.n_outs / outs {
+                for k in 0..kernels {
                     // SAFETY: point, panel and outputs exist, by the word of whoever made the task.
                     unsafe {
                         let v = self.v.add(p * self.v_point + panel * self.v_panel);
                         let u = self.u.add(p * self.u_point + k * outs * self.c_in);
-                        let tile = self.m.add(panel * MR * tile_stride);
-                        let m = tile.add(p * self.width + k * outs);
-                        micro::<L, MR, NV>(v, u, self.c_in, m, tile_stride, self.v_panel);
+                        let m = self.m.add((panel * POINTS + p) * self.m_point + k * MR * outs);
+                        let done = (panel * kernels + k) * part * self.c_in;
+                        let next = self.u.wrapping_add((p + 1) * self.u_point + done);
+                        let ahead = Ahead { next: self.v_panel, later: next, step: part };
+                        micro::<L, MR, NV>(v, u, self.c_in, m, outs, ahead);
                     }
                 }
             }

@@ -7,14 +7,14 @@ use crate::simd::lanes::{Lanes, Task, store_first};
 
 /// Makes the output of `tiles` in the output channels of a group.
 ///
-/// `m` is the first tile's place in M, all points computed; `y` the whole output, `sums` all
+/// `m` is the first panel's place in M, all points computed; `y` the whole output, `sums` all
 /// segments. Nobody else accesses those pixels in those channels, nor those segments' sums of
 /// those channels meanwhile. `tiles` begin with a panel, and end with one or with the last tile.
-pub(super) struct TransformOutput<'a, const MR: usize> {
+pub(super) struct TransformOutput<'a, const MR: usize, const NV: usize> {
     pub(super) geometry: &'a Geometry,
     pub(super) tiles: std::ops::Range<usize>,
     pub(super) m: *const f32,
-    pub(super) width: usize,
+    pub(super) m_point: usize,
     pub(super) first_out: usize,
     pub(super) n_outs: usize,
     pub(super) c_out: usize,
@@ -33,9 +33,10 @@ struct Target {
     n_lanes: usize,
 }
 
-impl<L: Lanes, const MR: usize> Task<L> for TransformOutput<'_, MR> {
+impl<L: Lanes, const MR: usize, const NV: usize> Task<L> for TransformOutput<'_, MR, NV> {
     #[inline(always)]
     unsafe fn run(self) {
+        let outs = NV * L::N;
         for tile in self.tiles.clone() {
             let at = self.geometry.locate(tile);
             let level = &self.geometry.levels[at.level];
@@ -47,8 +48,11 @@ impl<L: Lanes, const MR: usize> Task<L> for TransformOutput<'_, MR> {
                 // SAFETY: tile, segment and output channels exist; the target is cut to what lies
                 // in the map, and in the channels that exist.
                 unsafe {
-                    let m = self.m.add((tile - self.tiles.start) * POINTS * self.width);
-                    let pixels = transform::<L>(m.add(out - self.first_out), self.width);
+                    let (tile, lane) = (tile - self.tiles.start, out - self.first_out);
+                    let (panel, kernel) = (tile / MR, lane / outs);
+                    let m = self.m.add(panel * POINTS * self.m_point);
+                    let m = m.add((kernel * MR + tile % MR) * outs + lane % outs);
+                    let pixels = transform::<L>(m, self.m_point);
                     let target = Target {
                         first: self.y.add(pixel * self.c_out + out),
                         strides: [level.w * self.c_out, self.c_out],
@@ -69,14 +73,14 @@ impl<L: Lanes, const MR: usize> Task<L> for TransformOutput<'_, MR> {
 /// # Safety
 /// The processor has the instruction set; `N` floats can be read at each of the points.
 #[inline(always)]
-unsafe fn transform<L: Lanes>(m: *const f32, width: usize) -> [[L; OUT]; OUT] {
+unsafe fn transform<L: Lanes>(m: *const f32, point: usize) -> [[L; OUT]; OUT] {
     // SAFETY: the caller's word.
     unsafe {
         let mut columns = [[L::splat(0.0); IN]; OUT];
         for x in 0..IN {
             let mut column = [L::splat(0.0); IN];
             for y in 0..IN {
-                column[y] = L::load(m.add((y * IN + x) * width));
+                column[y] = L::load(m.add((y * IN + x) * point));
             }
             let column = line(column);
             for y in 0..OUT {

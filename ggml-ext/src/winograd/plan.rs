@@ -16,9 +16,9 @@ const LINE: usize = 16;
 const MAX_WIDTH: usize = 128;
 /// Bytes of U of a point and group that are aimed at.
 const MAX_U_POINT: usize = 512 << 10;
-/// Bytes of M of a thread that are aimed at: written and read again, it should not leave the
-/// caches; but for each piece all of U is read once more.
-const MAX_M: usize = 2 << 20;
+/// Bytes of M of a thread that are tried. For each piece all of U is read once more, from memory where it does not fit
+/// into the last cache; M, which is as large, is written and read only once.
+const MAX_M: [usize; 4] = [8 << 20, 4 << 20, 2 << 20, 1 << 20];
 
 /// What is to be planned.
 #[derive(Clone, Copy, Debug)]
@@ -67,8 +67,9 @@ pub(super) struct Layout {
     pub(super) u: usize,
     pub(super) u_team: usize,
     pub(super) u_point: usize,
-    /// M of each thread: `[tile of the piece][point][output of the group]`
+    /// M of each thread: `[panel of the piece][point][micro kernel's outputs][tile of the panel][output]`
     pub(super) m: usize,
+    pub(super) m_point: usize,
     pub(super) m_thread: usize,
     /// Floats in all.
     pub(super) len: usize,
@@ -90,14 +91,25 @@ pub(super) struct Plan {
     pub(super) layout: Layout,
 }
 
+/// What a plan is made of.
+#[derive(Clone, Copy)]
+struct Cut {
+    team_size: usize,
+    width: usize,
+    /// Bytes of M of a thread.
+    max_m: usize,
+}
+
 impl Plan {
     /// The cheapest plan for `n_threads` that keeps to `budget` bytes; if there is none, the
     /// smallest.
     pub(super) fn new(problem: &Problem, n_threads: usize, budget: usize) -> Plan {
         let mut best: Option<(f64, Plan)> = None;
         for team_size in (1..=n_threads).filter(|s| n_threads.is_multiple_of(*s)) {
-            for width in widths(problem) {
-                let Some(plan) = Plan::within(problem, n_threads, team_size, width, budget) else {
+            let sizes = widths(problem).flat_map(|width| MAX_M.map(|max_m| (width, max_m)));
+            for (width, max_m) in sizes {
+                let cut = Cut { team_size, width, max_m };
+                let Some(plan) = Plan::within(problem, n_threads, cut, budget) else {
                     continue;
                 };
                 let cost = plan.cost(problem);
@@ -106,19 +118,14 @@ impl Plan {
                 }
             }
         }
-        let smallest = || Plan::with(problem, n_threads, n_threads, problem.micro.outs(), 1);
+        let cut = Cut { team_size: n_threads, width: problem.micro.outs(), max_m: 0 };
+        let smallest = || Plan::with(problem, n_threads, cut, 1);
         best.map_or_else(smallest, |(_, plan)| plan)
     }
 
     /// The plan with the fewest blocks within the budget.
-    fn within(
-        problem: &Problem,
-        n_threads: usize,
-        team_size: usize,
-        width: usize,
-        budget: usize,
-    ) -> Option<Plan> {
-        let plan = |panels| Plan::with(problem, n_threads, team_size, width, panels);
+    fn within(problem: &Problem, n_threads: usize, cut: Cut, budget: usize) -> Option<Plan> {
+        let plan = |panels| Plan::with(problem, n_threads, cut, panels);
         let budget = (budget / size_of::<f32>()).saturating_sub(problem.c_in);
         let fits = |panels| plan(panels).layout.len <= budget;
         // The largest number of panels that fits: memory grows with it.
@@ -135,16 +142,11 @@ impl Plan {
         Some(plan(problem.n_panels().div_ceil(n_blocks)))
     }
 
-    fn with(
-        problem: &Problem,
-        n_threads: usize,
-        team_size: usize,
-        width: usize,
-        block_panels: usize,
-    ) -> Plan {
+    fn with(problem: &Problem, n_threads: usize, cut: Cut, block_panels: usize) -> Plan {
+        let Cut { team_size, width, max_m } = cut;
         let n_teams = n_threads / team_size;
         let m_panel = POINTS * width * problem.micro.tiles * size_of::<f32>();
-        let piece_panels = (MAX_M / m_panel).clamp(1, block_panels.div_ceil(team_size));
+        let piece_panels = (max_m / m_panel).clamp(1, block_panels.div_ceil(team_size));
         Plan {
             n_teams,
             team_size,
@@ -163,6 +165,8 @@ impl Plan {
         const WEIGHT: f64 = 800.0;
         /// Of loading a float of V from the last cache, and from main memory.
         const LOAD: [f64; 2] = [1.5, 3.0];
+        /// Of loading a float of U of a piece.
+        const LOAD_U: f64 = 4.0;
         /// Bytes of V that the last cache holds.
         const LAST_CACHE: usize = 24 << 20;
         /// Of a meeting of the team.
@@ -175,7 +179,9 @@ impl Plan {
         let tiles = f(self.block_panels.div_ceil(self.team_size) * problem.micro.tiles);
         let v_bytes = POINTS * self.layout.v_point * size_of::<f32>();
         let load = LOAD[usize::from(v_bytes > LAST_CACHE)];
-        let products = f(POINTS) * tiles * f(problem.c_in) * (f(self.width) + load);
+        let n_pieces = self.block_panels.div_ceil(self.team_size).div_ceil(self.piece_panels);
+        let pieces = LOAD_U * f(n_pieces) * f(self.width);
+        let products = f(POINTS) * f(problem.c_in) * (tiles * (f(self.width) + load) + pieces);
         if self.team_size == 1 {
             return rounds * (weights + products);
         }
@@ -214,10 +220,10 @@ impl Layout {
         let u_point = odd_lines(width * problem.c_in);
         let u_team = POINTS * u_point;
         let u = take(n_teams * u_team);
-        let m_thread = POINTS * width * piece_panels * problem.micro.tiles;
-        let m_thread = m_thread.next_multiple_of(LINE);
+        let m_point = odd_lines(width * problem.micro.tiles);
+        let m_thread = POINTS * m_point * piece_panels;
         let m = take(n_threads * m_thread);
-        Layout { sums, v, v_point, v_panel, u, u_team, u_point, m, m_thread, len }
+        Layout { sums, v, v_point, v_panel, u, u_team, u_point, m, m_point, m_thread, len }
     }
 }
 

@@ -236,7 +236,7 @@ impl Worker<'_> {
         mine: Range<usize>,
         probe: &mut P,
     ) {
-        let (layout, width, problem) = (&self.plan.layout, self.plan.width, &self.conv.problem);
+        let (layout, problem) = (&self.plan.layout, &self.conv.problem);
         let team = self.ith / self.plan.team_size;
         let m = self.floats(layout.m + self.ith * layout.m_thread);
         let multiply = Multiply::<MR, NV> {
@@ -246,17 +246,17 @@ impl Worker<'_> {
             u: self.floats(layout.u + team * layout.u_team),
             u_point: layout.u_point,
             m,
-            width,
+            m_point: layout.m_point,
             n_panels: mine.len(),
             n_outs: group.n,
             c_in: problem.c_in,
         };
         let first_tile = (block.start + mine.start) * MR;
-        let output = TransformOutput::<MR> {
+        let output = TransformOutput::<MR, NV> {
             geometry: &self.conv.geometry,
             tiles: first_tile..((block.start + mine.end) * MR).min(problem.n_tiles),
             m,
-            width,
+            m_point: layout.m_point,
             first_out: group.first,
             n_outs: group.n,
             c_out: problem.c_out,

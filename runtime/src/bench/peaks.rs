@@ -18,8 +18,8 @@ const RUNS: usize = 5;
 /// The best of several runs each.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Peaks {
-    /// The better of ggml's single-precision product and a loop of our kernels' multiply-adds, in 1e9 operations
-    /// a second.
+    /// The best of two single-precision products, ggml's and ours, and a loop of our kernels' multiply-adds, in 1e9
+    /// operations a second.
     pub gflops_f32: f64,
     /// ggml's product of single-precision matrices.
     pub gflops_ggml_f32: f64,
@@ -27,7 +27,13 @@ pub struct Peaks {
     pub gflops_ggml_f16: f64,
     /// ggml's product with 8-bit weights.
     pub gflops_ggml_q8_0: f64,
-    /// The same as graphs have it: ours, if this processor has instructions for it.
+    /// Product of single-precision matrices as graphs have it: ours.
+    #[serde(default)]
+    pub gflops_our_f32: f64,
+    /// The same with weights in half precision.
+    #[serde(default)]
+    pub gflops_our_f16: f64,
+    /// The same with 8-bit weights: ours, if this processor has instructions for it.
     #[serde(default)]
     pub gflops_q8_0: f64,
     /// Reading memory, in 1e9 bytes a second.
@@ -36,18 +42,22 @@ pub struct Peaks {
 
 /// `in_registers`: what multiply-adds alone reach, in 1e9 operations a second.
 pub(super) fn measure(backend: &Backend, in_registers: f64) -> Result<Peaks> {
+    let all = [DType::F32, DType::F16, DType::Q8_0];
     backend.keep_plain_nodes(true);
-    let [ggml_f32, ggml_f16, ggml_q8_0] =
-        [DType::F32, DType::F16, DType::Q8_0].map(|t| product(backend, t));
+    let (ggml, read_gbytes) = (all.map(|t| product(backend, t)), reading(backend));
     backend.keep_plain_nodes(false);
-    let ggml_f32 = ggml_f32?;
+    let [ggml_f32, ggml_f16, ggml_q8_0] = ggml;
+    let [our_f32, our_f16, q8_0] = all.map(|t| product(backend, t));
+    let (ggml_f32, our_f32) = (ggml_f32?, our_f32?);
     Ok(Peaks {
-        gflops_f32: ggml_f32.max(in_registers),
+        gflops_f32: ggml_f32.max(our_f32).max(in_registers),
         gflops_ggml_f32: ggml_f32,
         gflops_ggml_f16: ggml_f16?,
         gflops_ggml_q8_0: ggml_q8_0?,
-        gflops_q8_0: product(backend, DType::Q8_0)?,
-        read_gbytes: reading(backend)?,
+        gflops_our_f32: our_f32,
+        gflops_our_f16: our_f16?,
+        gflops_q8_0: q8_0?,
+        read_gbytes: read_gbytes?,
     })
 }
 

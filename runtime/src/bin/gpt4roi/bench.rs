@@ -135,13 +135,15 @@ fn read(path: &Path) -> anyhow::Result<Report> {
 fn table(report: &Report, before: Option<&Report>) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     for (i, t) in report.threads.iter().enumerate() {
-        let Peaks { gflops_f32, gflops_q8_0, read_gbytes, .. } = t.peaks;
+        let Peaks { gflops_f32, gflops_our_f32, gflops_our_f16, gflops_q8_0, .. } = t.peaks;
         let Peaks { gflops_ggml_f32, gflops_ggml_f16, gflops_ggml_q8_0, .. } = t.peaks;
         writeln!(out, "{} threads, {}, {}", t.n_threads, report.device, report.isa)?;
         writeln!(
             out,
             "peaks: {gflops_f32:.0} GFLOP/s; ggml's products {gflops_ggml_f32:.0} (f32), {gflops_ggml_f16:.0} \
-             (f16), {gflops_ggml_q8_0:.0} (q8_0), ours {gflops_q8_0:.0} (q8_0); memory {read_gbytes:.1} GB/s"
+             (f16), {gflops_ggml_q8_0:.0} (q8_0), ours {gflops_our_f32:.0}, {gflops_our_f16:.0}, {gflops_q8_0:.0}; \
+             memory {:.1} GB/s",
+            t.peaks.read_gbytes
         )?;
         writeln!(
             out,

@@ -1,0 +1,148 @@
+//! Against the formula, in double precision.
+
+use super::*;
+use crate::quant;
+
+/// Reproducible values around zero.
+fn noise(seed: u32, n: usize) -> Vec<f32> {
+    let mut state = seed;
+    let mut next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 8) as f32 / (1u32 << 24) as f32 - 0.5
+    };
+    (0..n).map(|_| next() + next()).collect()
+}
+
+struct Case {
+    product: Product,
+    weights: Vec<u8>,
+    columns: Vec<f32>,
+}
+
+impl Case {
+    fn new(dtype: DType, [n_in, n_out, n_columns]: [usize; 3]) -> Case {
+        let mut weights = Vec::new();
+        quant::quantize(dtype, &noise(1, n_in * n_out), n_in, 1, &mut weights).unwrap();
+        let product = Product { dtype, n_in, n_out, n_columns };
+        Case { product, weights, columns: noise(2, n_in * n_columns) }
+    }
+
+    fn run(&self, isa: Isa, n_threads: usize) -> Vec<f32> {
+        let Product { n_out, n_columns, .. } = self.product;
+        let mut gemm = Floats::on(isa);
+        gemm.reserve(&self.product, n_threads);
+        // What lies behind must stay as it is.
+        let mut output = vec![f32::NAN; n_out * n_columns + 64];
+        let out = output.as_mut_ptr().expose_provenance();
+        std::thread::scope(|scope| {
+            for ith in 0..n_threads {
+                let gemm = &gemm;
+                scope.spawn(move || {
+                    let run = Run {
+                        product: self.product,
+                        weights: self.weights.as_ptr(),
+                        columns: self.columns.as_ptr(),
+                        output: std::ptr::with_exposed_provenance_mut(out),
+                        ith,
+                        nth: n_threads,
+                    };
+                    // SAFETY: the instruction set is available, all is of the product's sizes, and room was reserved.
+                    unsafe { gemm.run(run) }
+                });
+            }
+        });
+        assert!(output[n_out * n_columns..].iter().all(|v| v.is_nan()));
+        output.truncate(n_out * n_columns);
+        output
+    }
+
+    /// The product, and the sum of magnitudes.
+    fn expected(&self) -> Vec<[f64; 2]> {
+        let Product { dtype, n_in, n_out, .. } = self.product;
+        let mut weights = vec![0.0; n_in * n_out];
+        quant::dequantize(dtype, &self.weights, &mut weights).unwrap();
+        let mut out = Vec::new();
+        for column in self.columns.chunks_exact(n_in) {
+            for row in weights.chunks_exact(n_in) {
+                let products =
+                    || row.iter().zip(column).map(|(&w, &c)| f64::from(w) * f64::from(c));
+                out.push([products().sum(), products().map(f64::abs).sum()]);
+            }
+        }
+        out
+    }
+}
+
+fn isas() -> impl Iterator<Item = Isa> {
+    let all = [Isa::Avx512, Isa::Avx2, Isa::Neon, Isa::Portable];
+    all.into_iter().filter(|isa| isa.is_available())
+}
+
+fn check(dtype: DType, sizes: [usize; 3], n_threads: usize) {
+    let case = Case::new(dtype, sizes);
+    for isa in isas() {
+        let got = case.run(isa, n_threads);
+        for (i, (got, [want, magnitude])) in got.iter().zip(case.expected()).enumerate() {
+            let off = (f64::from(*got) - want).abs();
+            let bound = 1e-6 * magnitude;
+            assert!(off <= bound, "{isa:?}, {dtype:?} {sizes:?}, {i}: {got}, not {want}");
+        }
+    }
+}
+
+const TYPES: [DType; 3] = [DType::F32, DType::F16, DType::Bf16];
+
+#[test]
+fn any_number_of_rows_and_columns() {
+    for dtype in TYPES {
+        for n_out in [1, 31, 32, 33, 200] {
+            for n_columns in (1..=14).chain([25]) {
+                check(dtype, [70, n_out, n_columns], 1);
+            }
+        }
+    }
+}
+
+#[test]
+fn any_length_of_rows() {
+    for dtype in TYPES {
+        for n_in in [1, 7, 16, 255, 256, 257, 300, 1024] {
+            check(dtype, [n_in, 40, 13], 1);
+        }
+    }
+}
+
+#[test]
+fn threads_share_the_work() {
+    for n_threads in [2, 3, 7] {
+        for n_columns in [1, 30] {
+            check(DType::F16, [300, 500, n_columns], n_threads);
+        }
+    }
+}
+
+#[test]
+fn a_column_does_not_depend_on_the_others() {
+    for dtype in TYPES {
+        let all = Case::new(dtype, [600, 300, 29]);
+        for isa in isas() {
+            let together = all.run(isa, 3);
+            for (i, column) in all.columns.chunks_exact(600).enumerate() {
+                let product = Product { n_columns: 1, ..all.product };
+                let alone = Case { product, weights: all.weights.clone(), columns: column.into() };
+                assert_eq!(alone.run(isa, 1), together[300 * i..][..300], "{dtype:?} {isa:?} {i}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_no_number_stays_in_its_column() {
+    let mut case = Case::new(DType::F32, [300, 64, 3]);
+    case.columns[300..600].fill(f32::INFINITY);
+    for isa in isas() {
+        let got = case.run(isa, 1);
+        assert!(got[..64].iter().chain(&got[128..]).all(|v| v.is_finite()), "{isa:?}");
+        assert!(got[64..128].iter().all(|v| !v.is_finite()), "{isa:?}");
+    }
+}
