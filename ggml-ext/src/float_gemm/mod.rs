@@ -11,6 +11,8 @@
 #![allow(clippy::needless_range_loop)]
 
 mod columns;
+mod few;
+mod group;
 mod rows;
 #[cfg(test)]
 mod tests;
@@ -20,13 +22,13 @@ use crate::barrier::{Barrier, Counter};
 use crate::product::{Gemm, Product, Run};
 use crate::scratch::{Line, Scratch};
 use crate::simd::Isa;
-use crate::simd::gemm::{Ahead, micro};
 use crate::simd::isa::ForIsa;
 use crate::simd::kernel::Element;
-use crate::simd::lanes::{Lanes, MAX, Task, load_up_to, store_up_to};
+use crate::simd::lanes::{Lanes, Task};
 use columns::Columns;
+use few::FEW;
+use group::Group;
 use half::{bf16, f16};
-use rows::Rows;
 use std::marker::PhantomData;
 use std::sync::atomic::Ordering;
 
@@ -36,8 +38,6 @@ const CHUNK: usize = 256;
 const GROUP: usize = 128;
 /// Groups that a thread shall have at least, so that all are ready at about the same time.
 const TURNS: usize = 4;
-/// Sums of an inner loop at most.
-const TILE: usize = 12 * 2 * MAX;
 
 /// Products of matrices of floats.
 pub(crate) struct Floats {
@@ -143,6 +143,11 @@ impl<L: Lanes, E: Element, const MR: usize, const NV: usize> Task<L> for Share<'
             // The others take groups only behind the barrier.
             room.next.0.store(0, Ordering::Relaxed);
         }
+        if product.n_columns <= FEW {
+            // SAFETY: the caller's word.
+            unsafe { few_columns::<L, E>(&self.0) };
+            return;
+        }
         // SAFETY: the caller's word; each thread packs columns of its own, and reads those of others behind the barrier.
         unsafe {
             let packed = room.columns.floats();
@@ -157,100 +162,40 @@ impl<L: Lanes, E: Element, const MR: usize, const NV: usize> Task<L> for Share<'
             let mut row = n_rows * room.next.0.fetch_add(1, Ordering::Relaxed);
             while row < product.n_out {
                 let next = n_rows * room.next.0.fetch_add(1, Ordering::Relaxed);
-                let weights = self.0.run.weights.cast::<E>();
                 let n_rows = n_rows.min(product.n_out - row);
-                let rows = Rows { weights, row, n_rows, next, unpacked, product };
-                group::<L, E, MR, NV>(&rows, &columns, self.0.run.output);
+                let (run, columns) = (&self.0.run, &columns);
+                Group { run, columns, row, n_rows, next, unpacked }.multiply::<L, E, MR, NV>();
                 row = next;
             }
         }
     }
 }
 
+/// A thread's share of a product with few columns.
+#[inline(always)]
+unsafe fn few_columns<L: Lanes, E: Element>(typed: &Typed<E>) {
+    let (Run { product, nth, .. }, room) = (typed.run, typed.room);
+    room.barrier.wait(nth);
+    let mut row = L::N * room.next.0.fetch_add(1, Ordering::Relaxed);
+    while row < product.n_out {
+        let next = L::N * room.next.0.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller's word.
+        unsafe {
+            macro_rules! multiply {
+                ($($t:literal)*) => {
+                    match product.n_columns {
+                        $($t => few::multiply::<L, E, $t>(&typed.run, row, next),)*
+                        _ => return,
+                    }
+                };
+            }
+            multiply!(1 2 3 4 5 6 7 8);
+        }
+        row = next;
+    }
+}
+
 /// Panels, of `width` rows, of a group.
 fn panels_of_group(n_panels: usize, width: usize, nth: usize) -> usize {
     n_panels.div_ceil(TURNS * nth).clamp(1, GROUP / width)
-}
-
-/// A group's rows times all columns.
-#[inline(always)]
-unsafe fn group<L: Lanes, E: Element, const MR: usize, const NV: usize>(
-    rows: &Rows<E>,
-    columns: &Columns,
-    output: *mut f32,
-) {
-    let Product { n_in, n_columns, .. } = rows.product;
-    for start in (0..n_in).step_by(CHUNK) {
-        let len = CHUNK.min(n_in - start);
-        // SAFETY: the caller's word; the chunk exists.
-        unsafe {
-            rows.unpack::<L, NV>(start, len);
-            let mut column = 0;
-            while column < n_columns {
-                macro_rules! tile {
-                    ($($t:literal)*) => {
-                        match MR.min(n_columns - column) {
-                            $($t if $t <= MR => {
-                                let tile = Tile { start, len, column };
-                                tile.multiply::<L, E, $t, NV>(rows, columns, output);
-                            })*
-                            _ => return,
-                        }
-                    };
-                }
-                tile!(12 11 10 9 8 7 6 5 4 3 2 1);
-                column += MR;
-            }
-        }
-    }
-}
-
-/// A chunk of a few columns.
-struct Tile {
-    start: usize,
-    len: usize,
-    column: usize,
-}
-
-impl Tile {
-    /// Adds what the chunk contributes to `T` columns of a group's rows.
-    #[inline(always)]
-    unsafe fn multiply<L: Lanes, E: Element, const T: usize, const NV: usize>(
-        &self,
-        rows: &Rows<E>,
-        columns: &Columns,
-        output: *mut f32,
-    ) {
-        let width = NV * L::N;
-        let mut sums = [0.0f32; TILE];
-        // SAFETY: the caller's word; a tile has at most as many sums as there is room for.
-        unsafe {
-            let v = columns.chunk(self.start, self.len, self.column);
-            for first in (0..rows.n_rows).step_by(width) {
-                let u = rows.unpacked.add(first * self.len);
-                micro::<L, T, NV>(
-                    v,
-                    u,
-                    self.len,
-                    sums.as_mut_ptr(),
-                    width,
-                    Ahead::next(v, T * self.len),
-                );
-                let n_rows = width.min(rows.n_rows - first);
-                let to = output.add(self.column * rows.product.n_out + rows.row + first);
-                for t in 0..T {
-                    let to = to.add(t * rows.product.n_out);
-                    for j in (0..n_rows).step_by(L::N) {
-                        let n = L::N.min(n_rows - j);
-                        let own = L::load(sums.as_ptr().add(t * width + j));
-                        let sum = match self.start {
-                            0 => own,
-                            _ => load_up_to::<L>(to.add(j), n).add(own),
-                        };
-                        store_up_to(sum, to.add(j), n);
-                    }
-                }
-            }
-        }
-    }
 }

@@ -138,7 +138,7 @@ pub(crate) unsafe fn gather<L: Lanes, E: Element>(
 /// # Safety
 /// The processor has the instruction set; `n <= N` elements can be read at `src`.
 #[inline(always)]
-pub(crate) unsafe fn load_elements<L: Lanes, E: Element>(src: *const E, n: usize) -> L {
+unsafe fn load_elements<L: Lanes, E: Element>(src: *const E, n: usize) -> L {
     // SAFETY: the caller's word; a row has `MAX >= n` floats.
     unsafe {
         if n == L::N {
