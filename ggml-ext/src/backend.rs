@@ -236,8 +236,8 @@ impl Backend {
         self.inner.scratch_limit.load(Ordering::Relaxed)
     }
 
-    /// Whether products and attention of graphs made from now on are all ggml's. Otherwise attention is ours, and products of
-    /// quantised matrices are where this processor has instructions for them. For comparisons.
+    /// Whether products and attention of graphs made from now on are all ggml's. Otherwise attention is ours, and products are where
+    /// this processor is faster with ours. For comparisons.
     pub fn keep_plain_nodes(&self, plain: bool) {
         self.inner.plain_nodes.store(plain, Ordering::Relaxed);
     }

@@ -1,25 +1,33 @@
 //! Columns, packed for the inner loop.
 
-use super::CHUNK;
+use super::{CHUNK, SLAB};
 use crate::product::Product;
 use crate::simd::lanes::{Lanes, MAX, load_up_to, store_first};
 
-/// All columns, and the room for them: chunk by chunk, the columns of a tile side by side.
+/// All columns, and room for a slab of them: chunk by chunk, the columns of a tile side by side.
 pub(super) struct Columns {
-    pub(super) first: *const f32,
+    pub(super) all: *const f32,
     pub(super) packed: *mut f32,
     pub(super) product: Product,
+    /// The slab's first value.
+    pub(super) first: usize,
 }
 
 impl Columns {
+    /// Behind the slab's last value.
+    #[inline(always)]
+    pub(super) fn end(&self) -> usize {
+        self.product.n_in.min(self.first + SLAB)
+    }
+
     /// A chunk of a tile.
     ///
     /// # Safety
-    /// It exists.
+    /// It exists, in the slab.
     #[inline(always)]
     pub(super) unsafe fn chunk(&self, start: usize, len: usize, column: usize) -> *mut f32 {
         // SAFETY: the room is of the product's size.
-        unsafe { self.packed.add(start * self.product.n_columns + column * len) }
+        unsafe { self.packed.add((start - self.first) * self.product.n_columns + column * len) }
     }
 
     /// Packs the columns of a tile of `MR`, or as many as there are.
@@ -31,12 +39,12 @@ impl Columns {
         let Product { n_in, n_columns, .. } = self.product;
         let column = panel * MR;
         let n = MR.min(n_columns - column);
-        for start in (0..n_in).step_by(CHUNK) {
-            let len = CHUNK.min(n_in - start);
+        for start in (self.first..self.end()).step_by(CHUNK) {
+            let len = CHUNK.min(self.end() - start);
             // SAFETY: the chunk exists.
             unsafe {
                 let (from, to) =
-                    (self.first.add(column * n_in + start), self.chunk(start, len, column));
+                    (self.all.add(column * n_in + start), self.chunk(start, len, column));
                 for c in (0..len).step_by(L::N) {
                     for i in (0..n).step_by(L::N) {
                         let rest = [L::N.min(n - i), L::N.min(len - c)];

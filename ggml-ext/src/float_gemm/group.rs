@@ -3,7 +3,7 @@
 use super::CHUNK;
 use super::columns::Columns;
 use super::rows::Rows;
-use crate::product::{Product, Run};
+use crate::product::Run;
 use crate::simd::gemm::{Ahead, micro};
 use crate::simd::kernel::Element;
 use crate::simd::lanes::{Lanes, MAX, load_up_to, store_up_to};
@@ -33,16 +33,16 @@ struct Tile {
 }
 
 impl Group<'_> {
-    /// Multiplies, chunk by chunk.
+    /// Multiplies a slab, chunk by chunk.
     ///
     /// # Safety
     /// The processor has the instruction set. The rows exist, the columns are packed, and nobody else uses the room and the output
     /// of these rows.
     #[inline(always)]
     pub(super) unsafe fn multiply<L: Lanes, E: Element, const MR: usize, const NV: usize>(&self) {
-        let Product { n_in, n_columns, .. } = self.run.product;
-        for start in (0..n_in).step_by(CHUNK) {
-            let len = CHUNK.min(n_in - start);
+        let (n_columns, end) = (self.run.product.n_columns, self.columns.end());
+        for start in (self.columns.first..end).step_by(CHUNK) {
+            let len = CHUNK.min(end - start);
             // SAFETY: the caller's word; the chunk exists.
             unsafe {
                 self.unpack::<L, E, NV>(start, len);

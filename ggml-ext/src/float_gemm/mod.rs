@@ -34,6 +34,8 @@ use std::sync::atomic::Ordering;
 
 /// Values of rows and columns that are worked on at a time: unpacked, the rows of an inner loop fill a first cache.
 const CHUNK: usize = 256;
+/// Values of a column that are packed at a time, whole chunks.
+const SLAB: usize = 64 * CHUNK;
 /// Rows of a group at most: unpacked, they take a part of a second cache.
 const GROUP: usize = 128;
 /// Groups that a thread shall have at least, so that all are ready at about the same time.
@@ -70,8 +72,10 @@ impl Gemm for Floats {
     }
 
     fn reserve(&mut self, product: &Product, n_threads: usize) {
-        self.room.columns.reserve_floats(product.n_in * product.n_columns);
-        self.room.rows.reserve_floats(GROUP * CHUNK * n_threads);
+        if product.n_columns > FEW {
+            self.room.columns.reserve_floats(product.n_in.min(SLAB) * product.n_columns);
+            self.room.rows.reserve_floats(GROUP * CHUNK * n_threads);
+        }
     }
 
     fn bytes(&self) -> usize {
@@ -110,7 +114,7 @@ fn multiplies_bf16() -> bool {
 /// Memory and meeting points of runs, one at a time.
 #[derive(Default)]
 struct Room {
-    /// All columns, packed.
+    /// A slab of all columns, packed.
     columns: Scratch<Line>,
     /// Of each thread, a chunk of a group of rows.
     rows: Scratch<Line>,
@@ -138,43 +142,66 @@ struct Share<'a, E, const MR: usize, const NV: usize>(Typed<'a, E>);
 impl<L: Lanes, E: Element, const MR: usize, const NV: usize> Task<L> for Share<'_, E, MR, NV> {
     #[inline(always)]
     unsafe fn run(self) {
-        let (Run { product, ith, nth, .. }, room) = (self.0.run, self.0.room);
-        if ith == 0 {
-            // The others take groups only behind the barrier.
-            room.next.0.store(0, Ordering::Relaxed);
-        }
-        if product.n_columns <= FEW {
-            // SAFETY: the caller's word.
-            unsafe { few_columns::<L, E>(&self.0) };
-            return;
-        }
-        // SAFETY: the caller's word; each thread packs columns of its own, and reads those of others behind the barrier.
+        // SAFETY: the caller's word.
         unsafe {
-            let packed = room.columns.floats();
-            let columns = Columns { first: self.0.run.columns, packed, product };
-            for panel in (ith..product.n_columns.div_ceil(MR)).step_by(nth) {
-                columns.pack::<L, MR>(panel);
+            if self.0.run.product.n_columns <= FEW {
+                return few_columns::<L, E>(&self.0);
             }
-            room.barrier.wait(nth);
-            let unpacked = room.rows.floats().add(ith * GROUP * CHUNK);
-            let panels = panels_of_group(product.n_out.div_ceil(NV * L::N), NV * L::N, nth);
-            let n_rows = panels * NV * L::N;
-            let mut row = n_rows * room.next.0.fetch_add(1, Ordering::Relaxed);
-            while row < product.n_out {
-                let next = n_rows * room.next.0.fetch_add(1, Ordering::Relaxed);
-                let n_rows = n_rows.min(product.n_out - row);
-                let (run, columns) = (&self.0.run, &columns);
-                Group { run, columns, row, n_rows, next, unpacked }.multiply::<L, E, MR, NV>();
-                row = next;
+            for first in (0..self.0.run.product.n_in).step_by(SLAB) {
+                slab::<L, E, MR, NV>(&self.0, first);
             }
         }
     }
 }
 
+/// A thread's share of what values from `first` on contribute.
+///
+/// # Safety
+/// As for [`Gemm::run`], of slabs one after the other; the processor has the instruction set.
+#[inline(always)]
+unsafe fn slab<L: Lanes, E: Element, const MR: usize, const NV: usize>(
+    typed: &Typed<E>,
+    first: usize,
+) {
+    let (run, room) = (&typed.run, typed.room);
+    let Run { product, ith, nth, .. } = *run;
+    let width = NV * L::N;
+    // All have left the slab before.
+    room.barrier.wait(nth);
+    if ith == 0 {
+        // The others take groups only behind the next barrier.
+        room.next.0.store(0, Ordering::Relaxed);
+    }
+    // SAFETY: the caller's word; each thread packs columns of its own, and reads those of others behind the barrier.
+    unsafe {
+        let columns = &Columns { all: run.columns, packed: room.columns.floats(), product, first };
+        for panel in (ith..product.n_columns.div_ceil(MR)).step_by(nth) {
+            columns.pack::<L, MR>(panel);
+        }
+        room.barrier.wait(nth);
+        let unpacked = room.rows.floats().add(ith * GROUP * CHUNK);
+        let n_rows = width * panels_of_group(product.n_out.div_ceil(width), width, nth);
+        let mut row = n_rows * room.next.0.fetch_add(1, Ordering::Relaxed);
+        while row < product.n_out {
+            let next = n_rows * room.next.0.fetch_add(1, Ordering::Relaxed);
+            let n_rows = n_rows.min(product.n_out - row);
+            Group { run, columns, row, n_rows, next, unpacked }.multiply::<L, E, MR, NV>();
+            row = next;
+        }
+    }
+}
+
 /// A thread's share of a product with few columns.
+///
+/// # Safety
+/// As for [`Gemm::run`]; the processor has the instruction set.
 #[inline(always)]
 unsafe fn few_columns<L: Lanes, E: Element>(typed: &Typed<E>) {
-    let (Run { product, nth, .. }, room) = (typed.run, typed.room);
+    let (Run { product, ith, nth, .. }, room) = (typed.run, typed.room);
+    if ith == 0 {
+        // The others take rows only behind the barrier.
+        room.next.0.store(0, Ordering::Relaxed);
+    }
     room.barrier.wait(nth);
     let mut row = L::N * room.next.0.fetch_add(1, Ordering::Relaxed);
     while row < product.n_out {

@@ -113,6 +113,13 @@ fn any_length_of_rows() {
 }
 
 #[test]
+fn rows_longer_than_a_slab() {
+    for n_threads in [1, 3] {
+        check(DType::F32, [2 * SLAB + 300, 100, 10], n_threads);
+    }
+}
+
+#[test]
 fn threads_share_the_work() {
     for n_threads in [2, 3, 7] {
         for n_columns in [1, 30] {

@@ -22,15 +22,31 @@ fn tiles(side: u32) -> f64 {
     f(side.div_ceil(6)).powi(2)
 }
 
+/// Weights of a stage.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Weights {
+    pub(super) bytes: f64,
+    pub(super) elements: f64,
+}
+
+impl Weights {
+    /// Of so many operations those with quantised matrices: all or none.
+    fn quantized(self, flop: f64) -> f64 {
+        if self.bytes < 1.5 * self.elements { flop } else { 0.0 }
+    }
+}
+
 /// Of the tower up to the last hidden state that is read, and of the image projector.
-pub(super) fn vision(hp: &MmprojHparams, bytes: f64) -> Cost {
+pub(super) fn vision(hp: &MmprojHparams, weights: Weights) -> Cost {
     let v = &hp.vision;
     let (d, n, n_ff) = (f(v.n_embd), f(v.n_positions()), f(v.n_ff));
-    let block = n * (4.0 * d * d + 2.0 * d * n_ff) + 2.0 * n * n * d;
+    let products = n * (4.0 * d * d + 2.0 * d * n_ff);
+    let block = products + 2.0 * n * n * d;
     let patches = f(v.n_patches()) * d * 3.0 * f(v.patch_size).powi(2);
     let projector = f(v.n_patches()) * d * f(hp.region.n_embd_out);
     let flop = FLOP * (f(hp.region.last_tap()) * block + patches + projector);
-    Cost { flop, flop_done: flop, bytes }
+    let flop_quantized = weights.quantized(FLOP * (f(hp.region.last_tap()) * products + projector));
+    Cost { flop, flop_done: flop, flop_quantized, bytes: weights.bytes }
 }
 
 /// Of the pyramid: by its definition, and as it is done on the CPU.
@@ -48,6 +64,7 @@ pub(super) fn pyramid(hp: &MmprojHparams, weights: f64) -> Cost {
     Cost {
         flop: FLOP * (pixels * input + f(r.n_fuse) * pixels * TAPS * c * c),
         flop_done: FLOP * done,
+        flop_quantized: 0.0,
         // Each convolution writes its result, and reads and writes what the exchange makes of it.
         bytes: weights + f(r.n_fuse) * 4.0 * pixels * c * FLOAT,
     }
@@ -60,11 +77,11 @@ pub(super) fn roi_align(r: &RegionHparams, n: usize) -> Cost {
     let values = n as f64 * r.level_sizes.len() as f64 * cells * c;
     let flop = FLOP * values * samples;
     // What is written; of the maps, at most as much is read as the boxes cover.
-    Cost { flop, flop_done: flop, bytes: values * FLOAT }
+    Cost { flop, flop_done: flop, flop_quantized: 0.0, bytes: values * FLOAT }
 }
 
 /// Of `n` regions.
-pub(super) fn region(r: &RegionHparams, n: usize, weights: f64) -> Cost {
+pub(super) fn region(r: &RegionHparams, n: usize, weights: Weights) -> Cost {
     let (c, cells) = (f(r.n_channels), f(r.roi_output_size).powi(2));
     let (mid, n_levels) = (f(r.n_mid), r.level_sizes.len() as f64);
     let pool = roi_align(r, 1).flop / FLOP;
@@ -77,23 +94,26 @@ pub(super) fn region(r: &RegionHparams, n: usize, weights: f64) -> Cost {
     Cost {
         flop: FLOP * n * (pool + direct + linear),
         flop_done: FLOP * (n * (pool + linear) + short),
-        bytes: weights + n * n_levels * cells * c * FLOAT * 4.0,
+        flop_quantized: weights.quantized(FLOP * n * linear),
+        bytes: weights.bytes + n * n_levels * cells * c * FLOAT * 4.0,
     }
 }
 
 /// Of `n_new` tokens behind `n_past` others, in one batch.
-pub(super) fn llm(hp: &LlmHparams, n_past: usize, n_new: usize, weights: f64) -> Cost {
+pub(super) fn llm(hp: &LlmHparams, n_past: usize, n_new: usize, weights: Weights) -> Cost {
     let (d, n_ff, n_layer) = (f(hp.n_embd), f(hp.n_ff), f(hp.n_layer));
     let layer = 2.0 * d * d + 2.0 * d * f(hp.n_embd_kv()) + 3.0 * d * n_ff;
     let (new, past) = (n_new as f64, n_past as f64);
     let seen = new * past + new * (new + 1.0) / 2.0;
-    let flop = FLOP * (n_layer * (new * layer + 2.0 * seen * d) + d * f(hp.n_vocab));
+    let products = n_layer * new * layer + d * f(hp.n_vocab);
+    let flop = FLOP * (products + n_layer * 2.0 * seen * d);
     let cache = 2.0
         * n_layer
         * (past + new)
         * f(hp.n_embd_kv())
         * DType::F16.row_size(1).unwrap_or(2) as f64;
-    Cost { flop, flop_done: flop, bytes: weights + cache }
+    let flop_quantized = weights.quantized(FLOP * products);
+    Cost { flop, flop_done: flop, flop_quantized, bytes: weights.bytes + cache }
 }
 
 #[cfg(test)]
@@ -106,8 +126,8 @@ mod tests {
         let hp = Preset::B7.mmproj();
         let near = |a: f64, b: f64| assert!((a / b - 1.0).abs() < 0.01, "{a:e}, not {b:e}");
         near(pyramid(&hp, 0.0).flop, 2054e9 + 45.7e9);
-        near(region(&hp.region, 1, 0.0).flop, 15.2e9);
-        let (one, two) = (region(&hp.region, 1, 0.0), region(&hp.region, 2, 0.0));
+        let [one, two] = [1, 2].map(|n| region(&hp.region, n, Weights::default()));
+        near(one.flop, 15.2e9);
         near(two.flop, 2.0 * one.flop);
         assert!(pyramid(&hp, 0.0).flop_done < pyramid(&hp, 0.0).flop / 4.0);
     }

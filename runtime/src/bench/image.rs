@@ -1,5 +1,6 @@
 //! The stages from pixels to region vectors.
 
+use super::costs::Weights;
 use super::{Bench, costs};
 use crate::error::Result;
 use crate::files::MmprojFile;
@@ -14,18 +15,18 @@ use gpt4roi_models::specs::{Checkpoint, Part, mmproj_specs};
 
 pub(super) fn measure(bench: &mut Bench<'_>, mmproj: &MmprojFile) -> Result<()> {
     let (hp, weights) = (&mmproj.hparams, &mmproj.weights);
-    let bytes = Bytes::of(mmproj);
+    let parts = Parts::of(mmproj);
     let memory = &Memory::new(&bench.backend)?;
     let mut vision = Vision::new(memory, hp, weights)?;
     let mut stage = PyramidStage::new(memory, hp, weights, vision.levels(), false)?;
     let pixels = noise(hp.vision.image_size);
     let mut states = vision.run(&pixels, None)?;
-    bench.time("vision", costs::vision(hp, bytes.vision), || {
+    bench.time("vision", costs::vision(hp, parts.vision), || {
         states = vision.run(&pixels, None)?;
         Ok(())
     })?;
     let mut fused = stage.run(&states, None)?;
-    bench.time("pyramid", costs::pyramid(hp, bytes.pyramid), || {
+    bench.time("pyramid", costs::pyramid(hp, parts.pyramid.bytes), || {
         fused = stage.run(&states, None)?;
         Ok(())
     })?;
@@ -39,7 +40,7 @@ pub(super) fn measure(bench: &mut Bench<'_>, mmproj: &MmprojFile) -> Result<()> 
     let mut region = RegionStage::new(memory, hp, weights, stage.levels(), false, low_memory);
     for &n in &bench.options.regions {
         let boxes: Vec<RoiBox> = (0..n).map(some_box).collect();
-        let cost = costs::region(&hp.region, n, bytes.region);
+        let cost = costs::region(&hp.region, n, parts.region);
         bench.time(&format!("region x{n}"), cost, || {
             region.run(&fused, &boxes, None)?;
             Ok(())
@@ -85,18 +86,18 @@ impl Pooling {
     }
 }
 
-/// Bytes of the stages' weights.
+/// The stages' weights.
 #[derive(Default)]
-struct Bytes {
-    vision: f64,
-    pyramid: f64,
-    region: f64,
+struct Parts {
+    vision: Weights,
+    pyramid: Weights,
+    region: Weights,
 }
 
-impl Bytes {
-    fn of(mmproj: &MmprojFile) -> Bytes {
+impl Parts {
+    fn of(mmproj: &MmprojFile) -> Parts {
         let hp = &mmproj.hparams;
-        let mut bytes = Bytes::default();
+        let mut parts = Parts::default();
         let fuse: Vec<_> = (0..hp.region.n_fuse).map(|f| weight(&gguf::fuse_conv(f))).collect();
         let input: Vec<_> =
             (0..hp.region.n_levels()).map(|l| weight(&gguf::input_conv(l))).collect();
@@ -105,13 +106,15 @@ impl Bytes {
                 continue;
             }
             let n = mmproj.weights.n_bytes(&spec.name).unwrap_or(0) as f64;
-            match spec.part {
-                Part::Vision => bytes.vision += n,
-                _ if fuse.contains(&spec.name) || input.contains(&spec.name) => bytes.pyramid += n,
-                _ => bytes.region += n,
-            }
+            let part = match spec.part {
+                Part::Vision => &mut parts.vision,
+                _ if fuse.contains(&spec.name) || input.contains(&spec.name) => &mut parts.pyramid,
+                _ => &mut parts.region,
+            };
+            part.bytes += n;
+            part.elements += spec.n_elements() as f64;
         }
-        bytes
+        parts
     }
 }
 

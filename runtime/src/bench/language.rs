@@ -1,5 +1,6 @@
 //! The language model: our session, and the bare C library on the same file, by turns.
 
+use super::costs::Weights;
 use super::{Bench, costs};
 use crate::decode::{Session, Vectors};
 use crate::error::Result;
@@ -48,7 +49,7 @@ pub(super) fn measure(bench: &mut Bench<'_>, path: &Path, file: &LlmFile) -> Res
             }
         }
     }
-    let weights = weight_bytes(path, &file.hparams)?;
+    let weights = weights(path, &file.hparams)?;
     let hp = &file.hparams;
     let cost = [costs::llm(hp, 0, n_prompt, weights), costs::llm(hp, n_prompt, 1, weights)];
     let [prefill, copied_prefill, bare_prefill, decode, copied_decode, bare_decode] = times;
@@ -88,10 +89,14 @@ fn tokens(n: usize, n_vocab: u32) -> Vec<i32> {
         .collect()
 }
 
-/// Bytes that every batch reads: all but the token embeddings.
-fn weight_bytes(path: &Path, hp: &gpt4roi_models::hparams::LlmHparams) -> Result<f64> {
+/// What every batch reads: all but the token embeddings.
+fn weights(path: &Path, hp: &gpt4roi_models::hparams::LlmHparams) -> Result<Weights> {
     use gpt4roi_models::specs::{Kind, llm_specs};
     let gguf = Gguf::open(path)?;
-    let read = llm_specs(hp).into_iter().filter(|s| s.kind != Kind::Embedding);
-    Ok(read.filter_map(|s| gguf.tensor(&s.name)).map(|t| t.nbytes as f64).sum())
+    let mut weights = Weights::default();
+    for spec in llm_specs(hp).into_iter().filter(|s| s.kind != Kind::Embedding) {
+        weights.bytes += gguf.tensor(&spec.name).map_or(0.0, |t| t.nbytes as f64);
+        weights.elements += spec.n_elements() as f64;
+    }
+    Ok(weights)
 }

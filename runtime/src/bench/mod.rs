@@ -98,8 +98,8 @@ pub struct Row {
     pub gflop_done: f64,
     /// Bytes of weights and maps that are read and written, in units of 1e9.
     pub gbytes: f64,
-    /// Least time on this machine, by its peaks in single precision and in reading, over the median. Small integers are
-    /// multiplied faster than that: language models may reach more than 1.
+    /// Least time on this machine over the median: by its peaks in reading, in single precision, and, for products of quantised
+    /// matrices, that of those in `q8_0`.
     pub share: f64,
     /// Tokens per second, of the language model.
     pub tokens_per_s: Option<f64>,
@@ -205,6 +205,8 @@ struct Bench<'a> {
 struct Cost {
     flop: f64,
     flop_done: f64,
+    /// Of what is done, products of quantised matrices.
+    flop_quantized: f64,
     bytes: f64,
 }
 
@@ -225,8 +227,10 @@ impl Bench<'_> {
     /// Books measured times, of `n_tokens` tokens each if it is about those.
     fn book(&mut self, name: &str, cost: Cost, ms: Vec<f64>, n_tokens: Option<usize>) {
         let ms = Spread::of(ms);
-        let [flops, bandwidth] = [self.peaks.gflops_f32 * 1e9, self.peaks.read_gbytes * 1e9];
-        let least = (cost.flop_done / flops).max(cost.bytes / bandwidth) * 1e3;
+        let Peaks { gflops_f32, gflops_q8_0, read_gbytes, .. } = self.peaks;
+        let floats = (cost.flop_done - cost.flop_quantized) / gflops_f32;
+        let quantized = cost.flop_quantized / gflops_q8_0.max(gflops_f32);
+        let least = (floats + quantized).max(cost.bytes / read_gbytes) / 1e6;
         let row = Row {
             name: name.into(),
             ms,
