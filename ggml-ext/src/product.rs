@@ -42,3 +42,34 @@ pub(crate) trait Gemm {
     /// written, in full.
     unsafe fn run(&self, run: Run);
 }
+
+/// Runs a product that is known, on threads of its own.
+#[cfg(test)]
+pub(crate) fn compute(
+    gemm: &mut (impl Gemm + Sync),
+    product: Product,
+    [weights, columns]: [*const u8; 2],
+    n_threads: usize,
+) -> Vec<f32> {
+    gemm.reserve(&product, n_threads);
+    let gemm = &*gemm;
+    // What lies behind must stay as it is.
+    let n = product.n_out * product.n_columns;
+    let mut output = vec![f32::NAN; n + 64];
+    let pointers = [weights, columns, output.as_mut_ptr().cast()].map(|p| p.expose_provenance());
+    std::thread::scope(|scope| {
+        for ith in 0..n_threads {
+            scope.spawn(move || {
+                let [weights, columns, output] =
+                    pointers.map(std::ptr::with_exposed_provenance_mut::<u8>);
+                let (columns, output) = (columns.cast(), output.cast());
+                let run = Run { product, weights, columns, output, ith, nth: n_threads };
+                // SAFETY: all is of the product's sizes, by the test's word, and room was reserved.
+                unsafe { gemm.run(run) }
+            });
+        }
+    });
+    assert!(output[n..].iter().all(|v| v.is_nan()));
+    output.truncate(n);
+    output
+}

@@ -1,6 +1,7 @@
 //! Against ggml's own decoding of the weights, in double precision.
 
 use super::*;
+use crate::product::compute;
 use crate::quant;
 
 /// Reproducible values around zero; some columns have one that dwarfs the rest.
@@ -29,32 +30,8 @@ impl Case {
     }
 
     fn run(&self, level: Level, n_threads: usize) -> Vec<f32> {
-        let Product { n_out, n_columns, .. } = self.product;
-        let mut gemm = Quants::on(level);
-        gemm.reserve(&self.product, n_threads);
-        // What lies behind must stay as it is.
-        let mut output = vec![f32::NAN; n_out * n_columns + 64];
-        let out = output.as_mut_ptr().expose_provenance();
-        std::thread::scope(|scope| {
-            for ith in 0..n_threads {
-                let gemm = &gemm;
-                scope.spawn(move || {
-                    let run = Run {
-                        product: self.product,
-                        weights: self.weights.as_ptr(),
-                        columns: self.columns.as_ptr(),
-                        output: std::ptr::with_exposed_provenance_mut(out),
-                        ith,
-                        nth: n_threads,
-                    };
-                    // SAFETY: the level is available, all is of the product's sizes, and room was reserved.
-                    unsafe { gemm.run(run) }
-                });
-            }
-        });
-        assert!(output[n_out * n_columns..].iter().all(|v| v.is_nan()));
-        output.truncate(n_out * n_columns);
-        output
+        let operands = [self.weights.as_ptr(), self.columns.as_ptr().cast()];
+        compute(&mut Quants::on(level), self.product, operands, n_threads)
     }
 
     /// The exact product of what the weights decode to and what the columns are in 8 bits; and the sum of magnitudes.
