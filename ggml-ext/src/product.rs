@@ -48,7 +48,8 @@ pub(crate) trait Gemm {
 pub(crate) fn compute(
     gemm: &mut (impl Gemm + Sync),
     product: Product,
-    [weights, columns]: [*const u8; 2],
+    weights: &[u8],
+    columns: &[f32],
     n_threads: usize,
 ) -> Vec<f32> {
     gemm.reserve(&product, n_threads);
@@ -56,14 +57,18 @@ pub(crate) fn compute(
     // What lies behind must stay as it is.
     let n = product.n_out * product.n_columns;
     let mut output = vec![f32::NAN; n + 64];
-    let pointers = [weights, columns, output.as_mut_ptr().cast()].map(|p| p.expose_provenance());
+    let out = output.as_mut_ptr().expose_provenance();
     std::thread::scope(|scope| {
         for ith in 0..n_threads {
             scope.spawn(move || {
-                let [weights, columns, output] =
-                    pointers.map(std::ptr::with_exposed_provenance_mut::<u8>);
-                let (columns, output) = (columns.cast(), output.cast());
-                let run = Run { product, weights, columns, output, ith, nth: n_threads };
+                let run = Run {
+                    product,
+                    weights: weights.as_ptr(),
+                    columns: columns.as_ptr(),
+                    output: std::ptr::with_exposed_provenance_mut(out),
+                    ith,
+                    nth: n_threads,
+                };
                 // SAFETY: all is of the product's sizes, by the test's word, and room was reserved.
                 unsafe { gemm.run(run) }
             });

@@ -40,6 +40,7 @@ impl Group<'_> {
     /// of these rows.
     #[inline(always)]
     pub(super) unsafe fn multiply<L: Lanes, E: Element, const MR: usize, const NV: usize>(&self) {
+        const { assert!(MR <= 8 && MR * NV * L::N <= TILE) };
         let (n_columns, end) = (self.run.product.n_columns, self.columns.end());
         for start in (self.columns.first..end).step_by(CHUNK) {
             let len = CHUNK.min(end - start);

@@ -197,6 +197,7 @@ unsafe fn slab<L: Lanes, E: Element, const MR: usize, const NV: usize>(
 /// As for [`Gemm::run`]; the processor has the instruction set.
 #[inline(always)]
 unsafe fn few_columns<L: Lanes, E: Element>(typed: &Typed<E>) {
+    const { assert!(FEW == 8) };
     let (Run { product, ith, nth, .. }, room) = (typed.run, typed.room);
     if ith == 0 {
         // The others take rows only behind the barrier.

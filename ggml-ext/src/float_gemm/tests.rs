@@ -29,8 +29,7 @@ impl Case {
     }
 
     fn run(&self, isa: Isa, n_threads: usize) -> Vec<f32> {
-        let operands = [self.weights.as_ptr(), self.columns.as_ptr().cast()];
-        compute(&mut Floats::on(isa), self.product, operands, n_threads)
+        compute(&mut Floats::on(isa), self.product, &self.weights, &self.columns, n_threads)
     }
 
     /// The product, and the sum of magnitudes.

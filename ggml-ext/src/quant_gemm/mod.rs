@@ -109,11 +109,13 @@ impl Gemm for Quants {
     }
 
     fn reserve(&mut self, product: &Product, n_threads: usize) {
-        self.room.reserve(product, n_threads);
+        let Product { n_in, n_columns, .. } = *product;
+        self.room.blocks.reserve(n_in.div_ceil(CHUNK) * n_columns, Block::EMPTY);
+        self.room.sums.reserve_floats(sums_of_thread(n_columns) * n_threads);
     }
 
     fn bytes(&self) -> usize {
-        self.room.bytes()
+        self.room.blocks.bytes() + self.room.sums.bytes()
     }
 
     unsafe fn run(&self, run: Run) {
@@ -150,17 +152,6 @@ struct Room {
     sums: Scratch<Line>,
     barrier: Barrier,
     next: Counter,
-}
-
-impl Room {
-    fn reserve(&mut self, product: &Product, n_threads: usize) {
-        self.blocks.reserve(product.n_in.div_ceil(CHUNK) * product.n_columns, Block::EMPTY);
-        self.sums.reserve_floats(sums_of_thread(product.n_columns) * n_threads);
-    }
-
-    fn bytes(&self) -> usize {
-        self.blocks.bytes() + self.sums.bytes()
-    }
 }
 
 /// Floats of a thread: its sums, and a cache line between it and the next.

@@ -30,8 +30,7 @@ impl Case {
     }
 
     fn run(&self, level: Level, n_threads: usize) -> Vec<f32> {
-        let operands = [self.weights.as_ptr(), self.columns.as_ptr().cast()];
-        compute(&mut Quants::on(level), self.product, operands, n_threads)
+        compute(&mut Quants::on(level), self.product, &self.weights, &self.columns, n_threads)
     }
 
     /// The exact product of what the weights decode to and what the columns are in 8 bits; and the sum of magnitudes.

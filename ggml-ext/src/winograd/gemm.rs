@@ -30,8 +30,8 @@ impl<L: Lanes, const MR: usize, const NV: usize> Task<L> for Multiply<MR, NV> {
     unsafe fn run(self) {
         let outs = NV * L::N;
         let kernels = self.n_outs / outs;
-        // U of the next point, a part of it in each call.
-        let part = (kernels * outs).div_ceil(self.n_panels.max(1) * kernels.max(1));
+        // U of the next point, a part of it in each call: so many floats for each input channel.
+        let part = outs.div_ceil(self.n_panels.max(1));
         for p in 0..POINTS {
             for panel in 0..self.n_panels {
                 for k in 0..kernels {
