@@ -1,11 +1,12 @@
 //! A real broker, and somebody who listens and talks to it: mosquitto and its clients.
 
 use std::collections::VecDeque;
-use std::fs;
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
@@ -68,15 +69,37 @@ impl Broker {
     }
 
     pub(crate) fn restart(&mut self) {
-        let mut command = Command::new(found("mosquitto"));
-        command.arg("-c").arg(&self.config);
-        command.stdout(Stdio::null()).stderr(Stdio::null());
-        self.process = Some(Process::start(&mut command));
         let begun = Instant::now();
-        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
-            assert!(begun.elapsed() < PATIENCE, "mosquitto does not listen");
-            std::thread::sleep(Duration::from_millis(20));
+        while !self.try_start(begun) {
+            std::thread::sleep(Duration::from_millis(200));
         }
+    }
+
+    /// Starts it and waits until it says that it runs; false if somebody else has its port.
+    fn try_start(&mut self, begun: Instant) -> bool {
+        let mut command = Command::new(found("mosquitto"));
+        command.arg("-c").arg(&self.config).stdout(Stdio::null());
+        let log_path = self.log_path();
+        command.stderr(File::create(&log_path).expect("a log"));
+        let process = self.process.insert(Process::start(&mut command));
+        loop {
+            // In this order: what it said at its end is read.
+            let end = process.0.try_wait().expect("a process");
+            let log = fs::read_to_string(&log_path).expect("a log");
+            if end.is_none() && log.contains(" running") {
+                return true;
+            }
+            assert!(begun.elapsed() < PATIENCE, "mosquitto does not listen: {log}");
+            if let Some(end) = end {
+                assert!(log.contains("in use"), "mosquitto: {end}: {log}");
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.config.with_extension("log")
     }
 
     /// The broker is gone without a word.
@@ -103,7 +126,8 @@ impl Broker {
         let mut stdin = process.0.stdin.take().expect("a pipe");
         stdin.write_all(message).expect("written");
         drop(stdin);
-        assert!(process.0.wait().expect("an end").success(), "cannot publish");
+        let log = || fs::read_to_string(self.log_path()).unwrap_or_default();
+        assert!(process.0.wait().expect("an end").success(), "cannot publish: {}", log());
     }
 
     /// Hears whatever is published below a topic from now on, and what is retained there.
@@ -170,9 +194,18 @@ impl Listener {
     }
 }
 
+/// A port that nobody else gets: no other test, and no client either, as it is below those that the kernel gives out by itself.
+/// (A port of the kernel's own can be given to a client as soon as it is let go, and then no broker can listen there.)
 pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("an address").port()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let own = std::process::id() % 10_000 * 32;
+    loop {
+        let next = (own + NEXT.fetch_add(1, Relaxed)) % 10_000;
+        let port = 20_000 + u16::try_from(next).expect("less than ten thousand");
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// An authority, a broker's certificate signed by it, and a client's; another authority that has nothing to do with them.
