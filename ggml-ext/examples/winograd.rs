@@ -1,12 +1,15 @@
 //! Time and rate of the convolution at real size, and the share of the processor's peak.
 //!
-//! `winograd [threads [megabytes [isa [c_in [c_out]]]]]`, for example `winograd 2 130 avx2`.
+//! `winograd [threads [megabytes [isa [c_in [c_out [side [tile]]]]]]]`, for example `winograd 2 130 avx2`, or `winograd 2 130 best
+//! 1024 1024 14 4` for one map of 14 x 14 in tiles of 4 x 4.
 //!
 //! Times are processor time of the threads where the system tells it (Linux), so that a busy
 //! machine disturbs them through its caches only; the peak is measured right before and after, by
 //! a loop that uses registers only. A thread that waits yields, but what it spins counts.
 
-use ggml_ext::winograd::{Conv, Isa, Job, Kernel, Moments, Options, Phase, Probe, Workspace};
+use ggml_ext::winograd::{
+    Conv, Isa, Job, Kernel, Moments, Options, Phase, Probe, Scheme, Workspace,
+};
 use half::f16;
 use std::time::Instant;
 
@@ -27,9 +30,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         n => vec![n],
     };
     let channels = [number(3, 1024)?, number(4, 1024)?];
+    let sides = match number(5, 0)? {
+        0 => SIDES.to_vec(),
+        side => vec![[side; 2]],
+    };
+    let tile = number(6, 0)?;
+    let scheme = Scheme::ALL.into_iter().find(|s| s.side() == tile);
     for n_threads in threads {
-        let options = Options { n_threads, budget: number(1, 130)? * 1_000_000, isa };
-        bench(&Conv::new(&SIDES, channels, options)?, channels, n_threads)?;
+        let options = Options { n_threads, budget: number(1, 130)? * 1_000_000, isa, scheme };
+        bench(&Conv::new(&sides, channels, options)?, channels, n_threads)?;
     }
     Ok(())
 }
@@ -49,7 +58,7 @@ fn bench(
     let w: Vec<f16> = (0..9 * c_in * c_out).map(|_| f16::from_f32(uniform() * 0.05)).collect();
     // Not zeros, which would be pages that do not exist yet.
     let mut y = vec![1.0; conv.n_pixels() * c_out];
-    let mut moments = vec![Moments::default(); SIDES.len() * c_out];
+    let mut moments = vec![Moments::default(); conv.n_levels() * c_out];
     let workspace = conv.workspace()?;
     let job = Job::new(&x, Kernel::F16(&w), &mut y, &mut moments);
 

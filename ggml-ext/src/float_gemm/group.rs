@@ -95,7 +95,7 @@ impl Group<'_> {
             let ahead = Ahead::next(v, T * len);
             for first in (0..self.n_rows).step_by(width) {
                 let u = self.unpacked.add(first * len);
-                micro::<L, T, NV>(v, u, len, sums.as_mut_ptr(), width, ahead);
+                micro::<L, T, NV>(v, u, len, sums.as_mut_ptr(), width, true, ahead);
                 let n_rows = width.min(self.n_rows - first);
                 for t in 0..T {
                     let to = self.run.output.add((column + t) * n_out + self.row + first);

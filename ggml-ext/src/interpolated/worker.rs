@@ -182,7 +182,7 @@ impl<L: Lanes, const MR: usize, const NV: usize> Task<L> for Multiply<'_, MR, NV
                     let v = self.packed.add((panel * c_in + part.first) * MR);
                     let u = self.weights.add((tap * c_in + part.first_in) * outs);
                     let to = self.to.add((tap * shape.cells() + panel * MR) * outs);
-                    micro::<L, MR, NV>(v, u, part.n, to, outs, Ahead::next(v, c_in * MR));
+                    micro::<L, MR, NV>(v, u, part.n, to, outs, true, Ahead::next(v, c_in * MR));
                 }
             }
         }

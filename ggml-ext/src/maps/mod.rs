@@ -22,7 +22,7 @@ use crate::winograd::Moments;
 use crate::{Backend, Result};
 use convolve::Convolved;
 pub(crate) use mosaic::Mosaic;
-pub use mosaic::n_tiles;
+pub use mosaic::mosaic_sides;
 use std::cell::UnsafeCell;
 use std::sync::Arc;
 use upsampled::Upsampled;

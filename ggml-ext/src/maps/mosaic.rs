@@ -11,8 +11,11 @@ use crate::simd::Isa;
 use crate::simd::isa::ForIsa;
 use crate::simd::lanes::{Lanes, Task, load_up_to, store_up_to};
 use crate::tensor::Tensor;
-use crate::winograd::TILE;
+use crate::winograd::Scheme;
 use std::sync::Arc;
+
+/// Side of tiles that many maps are cut into.
+const TILE: usize = Scheme::Six.side();
 
 /// How maps are laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,9 +65,9 @@ impl Mosaic {
     }
 }
 
-/// Tiles that a convolution cuts `n` maps of one size into.
-pub fn n_tiles(side: [usize; 2], n: usize) -> usize {
-    Mosaic::new(side, n).sides().map(|s| s.div_ceil(TILE)).iter().product()
+/// Width and height of the mosaic that is convolved in place of `n` maps of one size, on the CPU.
+pub fn mosaic_sides(side: [usize; 2], n: usize) -> [usize; 2] {
+    Mosaic::new(side, n).sides()
 }
 
 /// Takes maps out of mosaics: their sum, plus a bias and not below zero if there is one, with the channels slowest.
@@ -215,6 +218,8 @@ mod tests {
 
     #[test]
     fn maps_share_tiles() {
-        assert_eq!([1, 2, 4, 32].map(|n| n_tiles([14, 14], n)), [9, 15, 25, 200]);
+        let tiles =
+            |n| mosaic_sides([14, 14], n).map(|s| s.div_ceil(TILE)).iter().product::<usize>();
+        assert_eq!([1, 2, 4, 32].map(tiles), [9, 15, 25, 200]);
     }
 }

@@ -19,11 +19,12 @@ impl Ahead {
     }
 }
 
-/// `MR` tiles x `NV` vectors of output channels, summed over the input channels in registers.
+/// `MR` tiles x `NV` vectors of output channels, summed over the input channels in registers; if it does not `begin`, on top
+/// of what there is at `m`.
 ///
 /// # Safety
 /// The processor has the instruction set. `c_in` rows of `MR` floats can be read at `v`, of
-/// `NV * N` floats at `u`; `NV * N` floats can be written at `m` for each tile.
+/// `NV * N` floats at `u`; `NV * N` floats can be written at `m` for each tile, and read if it does not begin.
 #[inline(always)]
 pub(crate) unsafe fn micro<L: Lanes, const MR: usize, const NV: usize>(
     v: *const f32,
@@ -31,11 +32,19 @@ pub(crate) unsafe fn micro<L: Lanes, const MR: usize, const NV: usize>(
     c_in: usize,
     m: *mut f32,
     tile_stride: usize,
+    begin: bool,
     ahead: Ahead,
 ) {
     // SAFETY: the caller's word.
     unsafe {
         let mut sums = [[L::splat(0.0); NV]; MR];
+        if !begin {
+            for i in 0..MR {
+                for j in 0..NV {
+                    sums[i][j] = L::load(m.add(i * tile_stride + j * L::N));
+                }
+            }
+        }
         for c in 0..c_in {
             let (v, u) = (v.add(c * MR), u.add(c * NV * L::N));
             L::prefetch(v.wrapping_add(ahead.next));

@@ -1,13 +1,6 @@
-//! Levels of a pyramid, cut into tiles of 6 x 6 output pixels.
+//! Levels of a pyramid, cut into square tiles of output pixels.
 
 use super::Error;
-
-/// Side of a tile's output.
-pub(crate) const OUT: usize = 6;
-/// Side of a tile's input: the output and a pixel around it.
-pub(super) const IN: usize = 8;
-/// Values that the transform makes of a tile.
-pub(super) const POINTS: usize = IN * IN;
 
 /// One map.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +17,8 @@ pub(super) struct Level {
 #[derive(Clone, Debug)]
 pub(super) struct Geometry {
     pub(super) levels: Vec<Level>,
+    /// Of a tile.
+    side: usize,
     pub(super) n_tiles: usize,
     pub(super) n_pixels: usize,
 }
@@ -37,17 +32,18 @@ pub(super) struct Place {
 }
 
 impl Geometry {
-    /// Of levels as width and height.
-    pub(super) fn new(sides: &[[usize; 2]]) -> Result<Geometry, Error> {
+    /// Of levels as width and height, for tiles of `side` x `side`.
+    pub(super) fn new(sides: &[[usize; 2]], side: usize) -> Result<Geometry, Error> {
         if sides.is_empty() || sides.iter().any(|s| s.contains(&0)) {
             return Err(Error::Levels);
         }
-        let mut g = Geometry { levels: Vec::with_capacity(sides.len()), n_tiles: 0, n_pixels: 0 };
+        let levels = Vec::with_capacity(sides.len());
+        let mut g = Geometry { levels, side, n_tiles: 0, n_pixels: 0 };
         for &[w, h] in sides {
             let n_pixels = w.checked_mul(h).and_then(|n| n.checked_add(g.n_pixels));
             let n_pixels = n_pixels.ok_or(Error::TooLarge)?;
             // Not more than pixels: no overflow.
-            let (tiles_x, tiles_y) = (w.div_ceil(OUT), h.div_ceil(OUT));
+            let (tiles_x, tiles_y) = (w.div_ceil(side), h.div_ceil(side));
             let (first_tile, first_pixel, n_tiles) = (g.n_tiles, g.n_pixels, tiles_x * tiles_y);
             g.levels.push(Level { w, h, tiles_x, first_tile, n_tiles, first_pixel });
             g.n_tiles += n_tiles;
@@ -63,6 +59,6 @@ impl Geometry {
         let level = self.levels.partition_point(|l| l.first_tile <= tile) - 1;
         let l = &self.levels[level];
         let i = tile - l.first_tile;
-        Place { level, x: i % l.tiles_x * OUT, y: i / l.tiles_x * OUT }
+        Place { level, x: i % l.tiles_x * self.side, y: i / l.tiles_x * self.side }
     }
 }

@@ -1,21 +1,23 @@
-//! The transform of the input: `B^T d B` of each tile `d` of 8 x 8 pixels.
+//! The transform of the input: `B^T d B` of each tile `d`.
 //!
 //! Lanes are channels while transforming. The matrix products want a panel's tiles side by side,
 //! so squares of tiles x channels are transposed on the way out.
 
-use super::geometry::{Geometry, IN, POINTS};
+use super::geometry::Geometry;
+use super::scheme::Lines;
 use crate::simd::lanes::{Lanes, MAX, Task, load_up_to, store_first};
 
 /// The pixels of a tile as pointers to their first channels; outside of the map, to zeros.
-pub(super) type Pixels = [*const f32; POINTS];
+pub(super) type Pixels<const IN: usize> = [[*const f32; IN]; IN];
 
 /// Makes V of one panel and the channels `first..last`.
 ///
 /// `pixels` are valid to read for `last` floats each; `dst`, the panel's place in V for point 0,
 /// is valid to write in rows `first..last` of `MR` floats at each point, and nobody else accesses
 /// those rows meanwhile.
-pub(super) struct TransformInput<'a, const MR: usize> {
-    pub(super) pixels: &'a [Pixels; MR],
+pub(super) struct TransformInput<'a, S, const MR: usize, const IN: usize, const OUT: usize> {
+    pub(super) scheme: S,
+    pub(super) pixels: &'a [Pixels<IN>; MR],
     pub(super) dst: *mut f32,
     pub(super) point_stride: usize,
     pub(super) first: usize,
@@ -26,45 +28,51 @@ pub(super) struct TransformInput<'a, const MR: usize> {
 const LINE: usize = 16;
 
 /// Transformed channels of a tile.
-type Row = [[f32; MAX]; POINTS];
+type Row<const IN: usize> = [[[f32; MAX]; IN]; IN];
 
-impl<L: Lanes, const MR: usize> Task<L> for TransformInput<'_, MR> {
+impl<L: Lanes, S: Lines<IN, OUT>, const MR: usize, const IN: usize, const OUT: usize> Task<L>
+    for TransformInput<'_, S, MR, IN, OUT>
+{
     #[inline(always)]
     unsafe fn run(self) {
         const { assert!(MR <= MAX && (MR <= L::N || MR.is_multiple_of(L::N))) };
-        let mut rows: [Row; MR] = [[[0.0; MAX]; POINTS]; MR];
+        let mut rows: [Row<IN>; MR] = [[[[0.0; MAX]; IN]; IN]; MR];
         let mut c = self.first;
         while c < self.last {
             let n = L::N.min(self.last - c);
             for tile in 0..MR {
                 self.prefetch::<L>(tile, c);
                 // SAFETY: channels `c..c + n` of each pixel can be read.
-                let mut d = unsafe { load_tile::<L>(&self.pixels[tile], c, n) };
-                transform(&mut d);
-                for p in 0..POINTS {
+                let mut d = unsafe { load_tile::<L, IN>(&self.pixels[tile], c, n) };
+                transform(self.scheme, &mut d);
+                for p in 0..IN * IN {
+                    let row = &mut rows[tile][p / IN][p % IN];
                     // SAFETY: a row of `rows` has room for `MAX >= N` values.
-                    unsafe { d[p / IN][p % IN].store(rows[tile][p].as_mut_ptr()) }
+                    unsafe { d[p / IN][p % IN].store(row.as_mut_ptr()) }
                 }
             }
-            for p in 0..POINTS {
+            for p in 0..IN * IN {
                 // SAFETY: rows `c..c + n` of V at this point can be written.
-                unsafe { pack::<L, MR>(&rows, p, self.dst.add(p * self.point_stride + c * MR), n) }
+                unsafe {
+                    let dst = self.dst.add(p * self.point_stride + c * MR);
+                    pack::<L, MR, IN>(&rows, p, dst, n);
+                }
             }
             c += n;
         }
     }
 }
 
-impl<const MR: usize> TransformInput<'_, MR> {
+impl<S, const MR: usize, const IN: usize, const OUT: usize> TransformInput<'_, S, MR, IN, OUT> {
     /// Fetches what the next tile reads, and this tile's share of what the channels from `c` on
     /// write: the lines lie too far apart for the processor to see it coming.
     #[inline(always)]
     fn prefetch<L: Lanes>(&self, tile: usize, c: usize) {
         let (next, next_c) = if tile + 1 < MR { (tile + 1, c) } else { (0, c + L::N) };
-        for p in 0..POINTS {
-            L::prefetch(self.pixels[next][p].wrapping_add(next_c));
+        for pixel in self.pixels[next].as_flattened() {
+            L::prefetch(pixel.wrapping_add(next_c));
         }
-        for p in tile * POINTS / MR..(tile + 1) * POINTS / MR {
+        for p in tile * IN * IN / MR..(tile + 1) * IN * IN / MR {
             let rows = self.dst.wrapping_add(p * self.point_stride + c * MR);
             for line in 0..(L::N * MR).div_ceil(LINE) {
                 L::prefetch(rows.wrapping_add(line * LINE));
@@ -76,13 +84,18 @@ impl<const MR: usize> TransformInput<'_, MR> {
 /// # Safety
 /// `n <= N` floats from channel `c` on can be read of each pixel.
 #[inline(always)]
-unsafe fn load_tile<L: Lanes>(pixels: &Pixels, c: usize, n: usize) -> [[L; IN]; IN] {
+unsafe fn load_tile<L: Lanes, const IN: usize>(
+    pixels: &Pixels<IN>,
+    c: usize,
+    n: usize,
+) -> [[L; IN]; IN] {
     // SAFETY: the caller's word.
     unsafe {
         let mut d = [[L::splat(0.0); IN]; IN];
-        for p in 0..POINTS {
-            let src = pixels[p].add(c);
-            d[p / IN][p % IN] = load_up_to(src, n);
+        for y in 0..IN {
+            for x in 0..IN {
+                d[y][x] = load_up_to(pixels[y][x].add(c), n);
+            }
         }
         d
     }
@@ -93,7 +106,12 @@ unsafe fn load_tile<L: Lanes>(pixels: &Pixels, c: usize, n: usize) -> [[L; IN]; 
 /// # Safety
 /// `n * MR` floats can be written at `dst`.
 #[inline(always)]
-unsafe fn pack<L: Lanes, const MR: usize>(rows: &[Row; MR], p: usize, dst: *mut f32, n: usize) {
+unsafe fn pack<L: Lanes, const MR: usize, const IN: usize>(
+    rows: &[Row<IN>; MR],
+    p: usize,
+    dst: *mut f32,
+    n: usize,
+) {
     let mut tile = 0;
     while tile < MR {
         // SAFETY: a row of a point has `MAX >= N` floats. Each store is of row `i < n` at `dst`;
@@ -103,7 +121,7 @@ unsafe fn pack<L: Lanes, const MR: usize>(rows: &[Row; MR], p: usize, dst: *mut 
             let mut square = [L::splat(0.0); MAX];
             for i in 0..L::N {
                 if tile + i < MR {
-                    square[i] = L::load(rows[tile + i][p].as_ptr());
+                    square[i] = L::load(rows[tile + i][p / IN][p % IN].as_ptr());
                 }
             }
             L::transpose(&mut square);
@@ -122,67 +140,38 @@ unsafe fn pack<L: Lanes, const MR: usize>(rows: &[Row; MR], p: usize, dst: *mut 
 
 /// `B^T d B`
 #[inline(always)]
-fn transform<L: Lanes>(d: &mut [[L; IN]; IN]) {
+fn transform<L: Lanes, S: Lines<IN, OUT>, const IN: usize, const OUT: usize>(
+    scheme: S,
+    d: &mut [[L; IN]; IN],
+) {
     for x in 0..IN {
         let mut column = d[0];
         for y in 0..IN {
             column[y] = d[y][x];
         }
-        let column = line(column);
+        let column = scheme.input(column);
         for y in 0..IN {
             d[y][x] = column[y];
         }
     }
     for y in 0..IN {
-        d[y] = line(d[y]);
+        d[y] = scheme.input(d[y]);
     }
 }
 
-/// `B^T d`, for the points 0, 1, -1, 2, -2, 1/2, -1/2 and infinity:
-///
-/// ```text
-/// 1    0 -21/4     0  21/4     0 -1 0
-/// 0    1     1 -17/4 -17/4     1  1 0
-/// 0   -1     1  17/4 -17/4    -1  1 0
-/// 0  1/2   1/4  -5/2  -5/4     2  1 0
-/// 0 -1/2   1/4   5/2  -5/4    -2  1 0
-/// 0    2     4  -5/2    -5   1/2  1 0
-/// 0   -2     4   5/2    -5  -1/2  1 0
-/// 0   -1     0  21/4     0 -21/4  0 1
-/// ```
-#[inline(always)]
-fn line<L: Lanes>(d: [L; IN]) -> [L; IN] {
-    let even1 = d[2].add(d[6]).add_scaled(d[4], -4.25);
-    let odd1 = d[1].add(d[5]).add_scaled(d[3], -4.25);
-    let even2 = d[6].add_scaled(d[2], 0.25).add_scaled(d[4], -1.25);
-    let odd2 = d[1].scaled(0.5).add_scaled(d[3], -2.5).add_scaled(d[5], 2.0);
-    let even3 = d[6].add_scaled(d[2], 4.0).add_scaled(d[4], -5.0);
-    let odd3 = d[5].scaled(0.5).add_scaled(d[3], -2.5).add_scaled(d[1], 2.0);
-    [
-        d[0].sub(d[6]).add_scaled(d[4].sub(d[2]), 5.25),
-        even1.add(odd1),
-        even1.sub(odd1),
-        even2.add(odd2),
-        even2.sub(odd2),
-        even3.add(odd3),
-        even3.sub(odd3),
-        d[7].sub(d[1]).add_scaled(d[3].sub(d[5]), 5.25),
-    ]
-}
-
 /// The pixels of a panel, whose first tile is `first`; tiles past the end read zeros.
-pub(super) fn panel_pixels<const MR: usize>(
+pub(super) fn panel_pixels<const MR: usize, const IN: usize>(
     geometry: &Geometry,
     first: usize,
     x: &[f32],
     c_in: usize,
     zeros: *const f32,
-) -> [Pixels; MR] {
-    let mut panel = [[zeros; POINTS]; MR];
+) -> [Pixels<IN>; MR] {
+    let mut panel = [[[zeros; IN]; IN]; MR];
     for (i, pixels) in panel.iter_mut().enumerate().take(geometry.n_tiles - first) {
         let at = geometry.locate(first + i);
         let level = &geometry.levels[at.level];
-        for (p, pixel) in pixels.iter_mut().enumerate() {
+        for (p, pixel) in pixels.as_flattened_mut().iter_mut().enumerate() {
             // One before the first pixel wraps around, and is then as far outside as any.
             let px = (at.x + p % IN).wrapping_sub(1);
             let py = (at.y + p / IN).wrapping_sub(1);

@@ -1,21 +1,21 @@
-//! 3 x 3 convolution on the CPU by Winograd's minimal filtering, F(6 x 6, 3 x 3).
+//! 3 x 3 convolution on the CPU by Winograd's minimal filtering, F(n x n, 3 x 3) for n = 6 and 4.
 //!
 //! Several maps (the levels of a pyramid) share one kernel; padding and stride are 1, and there is
-//! no bias. A tile of 6 x 6 output pixels reads 8 x 8 input pixels `d`; with a kernel `g` of one
+//! no bias. A tile of n x n output pixels reads n + 2 by n + 2 input pixels `d`; with a kernel `g` of one
 //! input and one output channel,
 //!
 //! ```text
 //! y = A^T [ (G g G^T) * (B^T d B) ] A        (* element by element)
 //! ```
 //!
-//! so that a convolution becomes 64 matrix products over the channels, with a fifth of the
-//! multiplications. Source: Lavin & Gray, "Fast Algorithms for Convolutional Neural Networks"
-//! (2015); the matrices are those of the interpolation points 0, 1, -1, 2, -2, 1/2, -1/2 and infinity. Ours
+//! so that a convolution becomes (n + 2)^2 matrix products over the channels: for n = 6, with a fifth of the
+//! multiplications. Source: Lavin & Gray, "Fast Algorithms for Convolutional Neural Networks" (2015). Ours
 //! correlate, as deep learning's convolutions do. Everything is single precision; rounding errors are some
-//! 7e-6 of the result's magnitude (root mean square, 512 channels).
+//! 7e-6 of the result's magnitude for n = 6 (root mean square, 512 channels), and less for n = 4.
 //!
 //! The transformed weights would take seven times the memory of the kernel in single precision. They
-//! are made when needed, for a group of output channels at a time, and never kept. `plan` says how
+//! are made when needed, for a group of output and a chunk of input channels at a time, and never kept. That is most of the work
+//! where there are few tiles, and less of it for a smaller n, which is why n depends on their number. `plan` says how
 //! the work is cut up; the other modules do one step each.
 //!
 //! # Shapes
@@ -49,6 +49,7 @@ mod output;
 mod plan;
 mod probe;
 mod reference;
+mod scheme;
 mod weights;
 mod worker;
 mod workspace;
@@ -58,10 +59,10 @@ pub use error::Error;
 pub use moments::Moments;
 pub use probe::{Phase, Probe};
 pub use reference::conv3x3_reference;
+pub use scheme::Scheme;
 pub use workspace::Workspace;
 
 use geometry::Geometry;
-pub(crate) use geometry::OUT as TILE;
 use plan::{Plan, Problem};
 use std::marker::PhantomData;
 use worker::Worker;
@@ -76,12 +77,14 @@ pub struct Options {
     pub budget: usize,
     /// The instruction set; the fastest if `None`. Results differ in rounding.
     pub isa: Option<Isa>,
+    /// The size of tiles; the one that is expected to be the fastest if `None`. Results differ in rounding.
+    pub scheme: Option<Scheme>,
 }
 
 impl Default for Options {
     /// One thread, 130 MB.
     fn default() -> Options {
-        Options { n_threads: 1, budget: 130_000_000, isa: None }
+        Options { n_threads: 1, budget: 130_000_000, isa: None, scheme: None }
     }
 }
 
@@ -151,7 +154,6 @@ impl Conv {
         [c_in, c_out]: [usize; 2],
         options: Options,
     ) -> Result<Conv, Error> {
-        let geometry = Geometry::new(sides)?;
         if [c_in, c_out].iter().any(|c| *c == 0 || !c.is_multiple_of(4)) {
             return Err(Error::Channels { c_in, c_out });
         }
@@ -162,11 +164,21 @@ impl Conv {
         if !isa.is_available() {
             return Err(Error::Isa(isa));
         }
-        let (n_tiles, n_levels, micro) = (geometry.n_tiles, sides.len(), isa.micro());
-        let problem = Problem { c_in, c_out, n_tiles, n_levels, micro };
-        if !problem.fits(geometry.n_pixels, options.n_threads) {
-            return Err(Error::TooLarge);
+        let problem = |scheme: Scheme| {
+            let geometry = Geometry::new(sides, scheme.side())?;
+            let (n_tiles, n_levels, micro) = (geometry.n_tiles, sides.len(), isa.micro());
+            let problem = Problem { scheme, c_in, c_out, n_tiles, n_levels, micro };
+            let fits = problem.fits(geometry.n_pixels, options.n_threads);
+            if fits { Ok((geometry, problem)) } else { Err(Error::TooLarge) }
+        };
+        let mut best = problem(options.scheme.unwrap_or(Scheme::Six))?;
+        for scheme in Scheme::ALL.into_iter().filter(|_| options.scheme.is_none()) {
+            let other = problem(scheme)?;
+            if other.1.cost() < best.1.cost() {
+                best = other;
+            }
         }
+        let (geometry, problem) = best;
         let plan = |n| Plan::new(&problem, n, options.budget);
         let plans = (1..=options.n_threads).map(plan).collect();
         Ok(Conv { geometry, problem, isa, plans })
@@ -175,6 +187,16 @@ impl Conv {
     /// The instruction set in use.
     pub fn isa(&self) -> Isa {
         self.isa
+    }
+
+    /// The size of tiles in use.
+    pub fn scheme(&self) -> Scheme {
+        self.problem.scheme
+    }
+
+    /// Number of levels.
+    pub fn n_levels(&self) -> usize {
+        self.problem.n_levels
     }
 
     /// Pixels of all levels.
@@ -195,15 +217,22 @@ impl Conv {
         let p = self.plan(n_threads);
         let tiles = p.block_panels * self.problem.micro.tiles;
         format!(
-            "{:?}: {} blocks of {tiles} tiles, {} groups of {} channels, {} teams of {}",
-            self.isa, p.n_blocks, p.n_groups, p.width, p.n_teams, p.team_size
+            "{:?}, {:?}: {} blocks of {tiles} tiles, {} groups of {} channels, {} input channels at a time, {} teams of {}",
+            self.isa,
+            self.scheme(),
+            p.n_blocks,
+            p.n_groups,
+            p.width,
+            p.chunk,
+            p.n_teams,
+            p.team_size
         )
     }
 
     /// Multiply-adds of the matrix products, without the filling up of tiles and channels.
     pub fn n_products(&self) -> u64 {
         let p = &self.problem;
-        (geometry::POINTS * p.n_tiles) as u64 * (p.c_in * p.c_out) as u64
+        (p.scheme.n_points() * p.n_tiles) as u64 * (p.c_in * p.c_out) as u64
     }
 
     /// Scratch memory for this convolution; another's will do if it has no fewer bytes, input channels
@@ -263,9 +292,18 @@ impl Conv {
     ) {
         self.check(workspace, job, nth);
         assert!(ith < nth, "thread {ith} of {nth}");
-        let worker = Worker { conv: self, plan: self.plan(nth), workspace, job, ith, nth };
-        // SAFETY: the caller's word; sizes are checked above.
-        unsafe { worker.run(probe) }
+        macro_rules! run {
+            ($scheme:expr) => {{
+                let (scheme, plan) = ($scheme, self.plan(nth));
+                let worker = Worker { scheme, conv: self, plan, workspace, job, ith, nth };
+                // SAFETY: the caller's word; sizes are checked above.
+                unsafe { worker.run(probe) }
+            }};
+        }
+        match self.scheme() {
+            Scheme::Six => run!(scheme::Six),
+            Scheme::Four => run!(scheme::Four),
+        }
     }
 
     fn check(&self, workspace: &Workspace, job: &Job<'_>, nth: usize) {

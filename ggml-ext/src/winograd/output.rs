@@ -1,8 +1,9 @@
-//! The transform of the output: `A^T m A` of each tile's 64 sums `m` gives 6 x 6 pixels, whose sums
-//! and sums of squares are collected on the way.
+//! The transform of the output: `A^T m A` of each tile's sums `m` gives its pixels, whose sums and sums of
+//! squares are collected on the way.
 
-use super::geometry::{Geometry, IN, OUT, POINTS};
+use super::geometry::Geometry;
 use super::moments::segment;
+use super::scheme::Lines;
 use crate::simd::lanes::{Lanes, Task, store_first};
 
 /// Makes the output of `tiles` in the output channels of a group.
@@ -10,7 +11,15 @@ use crate::simd::lanes::{Lanes, Task, store_first};
 /// `m` is the first panel's place in M, all points computed; `y` the whole output, `sums` all
 /// segments. Nobody else accesses those pixels in those channels, nor those segments' sums of
 /// those channels meanwhile. `tiles` begin with a panel, and end with one or with the last tile.
-pub(super) struct TransformOutput<'a, const MR: usize, const NV: usize> {
+pub(super) struct TransformOutput<
+    'a,
+    S,
+    const MR: usize,
+    const NV: usize,
+    const IN: usize,
+    const OUT: usize,
+> {
+    pub(super) scheme: S,
     pub(super) geometry: &'a Geometry,
     pub(super) tiles: std::ops::Range<usize>,
     pub(super) m: *const f32,
@@ -33,7 +42,12 @@ struct Target {
     n_lanes: usize,
 }
 
-impl<L: Lanes, const MR: usize, const NV: usize> Task<L> for TransformOutput<'_, MR, NV> {
+impl<L, S, const MR: usize, const NV: usize, const IN: usize, const OUT: usize> Task<L>
+    for TransformOutput<'_, S, MR, NV, IN, OUT>
+where
+    L: Lanes,
+    S: Lines<IN, OUT>,
+{
     #[inline(always)]
     unsafe fn run(self) {
         let outs = NV * L::N;
@@ -50,9 +64,9 @@ impl<L: Lanes, const MR: usize, const NV: usize> Task<L> for TransformOutput<'_,
                 unsafe {
                     let (tile, lane) = (tile - self.tiles.start, out - self.first_out);
                     let (panel, kernel) = (tile / MR, lane / outs);
-                    let m = self.m.add(panel * POINTS * self.m_point);
+                    let m = self.m.add(panel * IN * IN * self.m_point);
                     let m = m.add((kernel * MR + tile % MR) * outs + lane % outs);
-                    let pixels = transform::<L>(m, self.m_point);
+                    let pixels = transform::<L, S, IN, OUT>(self.scheme, m, self.m_point);
                     let target = Target {
                         first: self.y.add(pixel * self.c_out + out),
                         strides: [level.w * self.c_out, self.c_out],
@@ -73,7 +87,11 @@ impl<L: Lanes, const MR: usize, const NV: usize> Task<L> for TransformOutput<'_,
 /// # Safety
 /// The processor has the instruction set; `N` floats can be read at each of the points.
 #[inline(always)]
-unsafe fn transform<L: Lanes>(m: *const f32, point: usize) -> [[L; OUT]; OUT] {
+unsafe fn transform<L: Lanes, S: Lines<IN, OUT>, const IN: usize, const OUT: usize>(
+    scheme: S,
+    m: *const f32,
+    point: usize,
+) -> [[L; OUT]; OUT] {
     // SAFETY: the caller's word.
     unsafe {
         let mut columns = [[L::splat(0.0); IN]; OUT];
@@ -82,42 +100,17 @@ unsafe fn transform<L: Lanes>(m: *const f32, point: usize) -> [[L; OUT]; OUT] {
             for y in 0..IN {
                 column[y] = L::load(m.add((y * IN + x) * point));
             }
-            let column = line(column);
+            let column = scheme.output(column);
             for y in 0..OUT {
                 columns[y][x] = column[y];
             }
         }
         let mut pixels = [[L::splat(0.0); OUT]; OUT];
         for y in 0..OUT {
-            pixels[y] = line(columns[y]);
+            pixels[y] = scheme.output(columns[y]);
         }
         pixels
     }
-}
-
-/// `A^T m`, for the points 0, 1, -1, 2, -2, 1/2, -1/2 and infinity:
-///
-/// ```text
-/// 1 1  1  1   1 32  32 0
-/// 0 1 -1  2  -2 16 -16 0
-/// 0 1  1  4   4  8   8 0
-/// 0 1 -1  8  -8  4  -4 0
-/// 0 1  1 16  16  2   2 0
-/// 0 1 -1 32 -32  1  -1 1
-/// ```
-#[inline(always)]
-fn line<L: Lanes>(m: [L; IN]) -> [L; OUT] {
-    let (even1, odd1) = (m[1].add(m[2]), m[1].sub(m[2]));
-    let (even2, odd2) = (m[3].add(m[4]), m[3].sub(m[4]));
-    let (even3, odd3) = (m[5].add(m[6]), m[5].sub(m[6]));
-    [
-        m[0].add(even1).add(even2).add_scaled(even3, 32.0),
-        odd1.add_scaled(odd2, 2.0).add_scaled(odd3, 16.0),
-        even1.add_scaled(even2, 4.0).add_scaled(even3, 8.0),
-        odd1.add_scaled(odd2, 8.0).add_scaled(odd3, 4.0),
-        even1.add_scaled(even2, 16.0).add_scaled(even3, 2.0),
-        m[7].add(odd1).add_scaled(odd2, 32.0).add(odd3),
-    ]
 }
 
 impl Target {
@@ -126,7 +119,7 @@ impl Target {
     /// # Safety
     /// The pixels that exist can be written, `n_lanes` floats each.
     #[inline(always)]
-    unsafe fn write<L: Lanes>(&self, pixels: &[[L; OUT]; OUT]) -> [L; 2] {
+    unsafe fn write<L: Lanes, const OUT: usize>(&self, pixels: &[[L; OUT]; OUT]) -> [L; 2] {
         let whole = self.n_rows == OUT && self.n_columns == OUT && self.n_lanes == L::N;
         // SAFETY: the caller's word; the values that are written exist, hence the instruction set.
         unsafe { if whole { self.write_whole(pixels) } else { self.write_part(pixels) } }
@@ -135,26 +128,26 @@ impl Target {
     /// # Safety
     /// All pixels can be written, `N` floats each.
     #[inline(always)]
-    unsafe fn write_whole<L: Lanes>(&self, pixels: &[[L; OUT]; OUT]) -> [L; 2] {
-        let mut rows = [[pixels[0][0]; 2]; OUT];
+    unsafe fn write_whole<L: Lanes, const OUT: usize>(&self, pixels: &[[L; OUT]; OUT]) -> [L; 2] {
+        let sum = |rows: [L; OUT]| rows[1..].iter().fold(rows[0], |sum, v| sum.add(*v));
+        let (mut sums, mut squares) = (pixels[0], pixels[0]);
         for y in 0..OUT {
-            let [a, b, c, d, e, f] = pixels[y];
             for x in 0..OUT {
                 // SAFETY: the caller's word.
                 unsafe { pixels[y][x].store(self.pixel(y, x)) }
             }
-            let squares = a.mul(a).add_product(b, b).add_product(c, c);
-            let squares = squares.add(d.mul(d).add_product(e, e).add_product(f, f));
-            rows[y] = [a.add(b).add(c).add(d.add(e).add(f)), squares];
+            let row = pixels[y];
+            sums[y] = sum(row);
+            let first = row[0].mul(row[0]);
+            squares[y] = row[1..].iter().fold(first, |sum, v| sum.add_product(*v, *v));
         }
-        let [[a, aa], [b, bb], [c, cc], [d, dd], [e, ee], [f, ff]] = rows;
-        [a.add(b).add(c).add(d.add(e).add(f)), aa.add(bb).add(cc).add(dd.add(ee).add(ff))]
+        [sum(sums), sum(squares)]
     }
 
     /// # Safety
     /// The processor has the instruction set; the pixels that exist can be written.
     #[inline(always)]
-    unsafe fn write_part<L: Lanes>(&self, pixels: &[[L; OUT]; OUT]) -> [L; 2] {
+    unsafe fn write_part<L: Lanes, const OUT: usize>(&self, pixels: &[[L; OUT]; OUT]) -> [L; 2] {
         // SAFETY: the caller's word; only pixels that exist are written.
         unsafe {
             let mut moments = [L::splat(0.0); 2];

@@ -7,7 +7,7 @@
 //! blocks need less V, but transform the weights once each. The plan is the cheapest, by a rough
 //! model of the costs, of those that fit the budget.
 
-use super::geometry::POINTS;
+use super::scheme::Scheme;
 use crate::simd::isa::Micro;
 
 /// Floats of a cache line.
@@ -20,9 +20,20 @@ const MAX_U_POINT: usize = 512 << 10;
 /// into the last cache; M, which is as large, is written and read only once.
 const MAX_M: [usize; 4] = [8 << 20, 4 << 20, 2 << 20, 1 << 20];
 
+/// Input channels of a chunk that are tried, all else.
+const CHUNKS: [usize; 4] = [256, 128, 64, 32];
+
+/// Some consecutive channels.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Span {
+    pub(super) first: usize,
+    pub(super) n: usize,
+}
+
 /// What is to be planned.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Problem {
+    pub(super) scheme: Scheme,
     pub(super) c_in: usize,
     pub(super) c_out: usize,
     pub(super) n_tiles: usize,
@@ -36,13 +47,26 @@ impl Problem {
         self.n_tiles.div_ceil(self.micro.tiles)
     }
 
+    fn n_points(&self) -> usize {
+        self.scheme.n_points()
+    }
+
     /// Output channels, filled up to whole micro kernels.
     pub(super) fn c_pad(&self) -> usize {
         self.c_out.next_multiple_of(self.micro.outs())
     }
 
+    /// Roughly the time of a run, in multiply-adds, whatever the plan: results shall not depend on threads and budget.
+    pub(super) fn cost(&self) -> f64 {
+        /// Of making a value of U, and of bringing it to the products.
+        const WEIGHT: f64 = 23.0;
+        let f = |n: usize| n as f64;
+        let tiles = f(self.n_panels() * self.micro.tiles);
+        f(self.n_points()) * f(self.c_in) * f(self.c_pad()) * (tiles + WEIGHT)
+    }
+
     /// Whether no size that a plan computes can overflow. The three large arrays take less than
-    /// 4 bytes x 64 points x one of these products each, roundings included.
+    /// 4 bytes x (at most) 64 points x one of these products each, roundings included.
     pub(super) fn fits(&self, n_pixels: usize, n_threads: usize) -> bool {
         let (c_in, c_out) = (self.c_in.saturating_add(64), self.c_out.saturating_add(64));
         let n_pixels = n_pixels.saturating_add(64);
@@ -63,7 +87,7 @@ pub(super) struct Layout {
     pub(super) v: usize,
     pub(super) v_point: usize,
     pub(super) v_panel: usize,
-    /// U of each team: `[point][micro kernel's outputs][c_in][output]`
+    /// U of each team: `[point][micro kernel's outputs][input channel of the chunk][output]`
     pub(super) u: usize,
     pub(super) u_team: usize,
     pub(super) u_point: usize,
@@ -83,6 +107,8 @@ pub(super) struct Plan {
     /// Output channels of a group; the last group may have fewer.
     pub(super) width: usize,
     pub(super) n_groups: usize,
+    /// Input channels of a chunk; the last chunk may have fewer.
+    pub(super) chunk: usize,
     /// Panels of a block; the last block may have fewer.
     pub(super) block_panels: usize,
     pub(super) n_blocks: usize,
@@ -96,6 +122,7 @@ pub(super) struct Plan {
 struct Cut {
     team_size: usize,
     width: usize,
+    chunk: usize,
     /// Bytes of M of a thread.
     max_m: usize,
 }
@@ -106,9 +133,7 @@ impl Plan {
     pub(super) fn new(problem: &Problem, n_threads: usize, budget: usize) -> Plan {
         let mut best: Option<(f64, Plan)> = None;
         for team_size in (1..=n_threads).filter(|s| n_threads.is_multiple_of(*s)) {
-            let sizes = widths(problem).flat_map(|width| MAX_M.map(|max_m| (width, max_m)));
-            for (width, max_m) in sizes {
-                let cut = Cut { team_size, width, max_m };
+            for cut in Cut::all(problem, team_size) {
                 let Some(plan) = Plan::within(problem, n_threads, cut, budget) else {
                     continue;
                 };
@@ -118,9 +143,16 @@ impl Plan {
                 }
             }
         }
-        let cut = Cut { team_size: n_threads, width: problem.micro.outs(), max_m: 0 };
+        let (width, chunk) = (problem.micro.outs(), problem.c_in);
+        let cut = Cut { team_size: n_threads, width, chunk, max_m: 0 };
         let smallest = || Plan::with(problem, n_threads, cut, 1);
         best.map_or_else(smallest, |(_, plan)| plan)
+    }
+
+    /// The input channels, chunk by chunk.
+    pub(super) fn chunks(&self, c_in: usize) -> impl Iterator<Item = Span> {
+        let chunk = self.chunk;
+        (0..c_in).step_by(chunk).map(move |first| Span { first, n: chunk.min(c_in - first) })
     }
 
     /// The plan with the fewest blocks within the budget.
@@ -139,34 +171,42 @@ impl Plan {
         }
         // As many blocks as that needs, of equal size.
         let n_blocks = problem.n_panels().div_ceil(fitting);
-        Some(plan(problem.n_panels().div_ceil(n_blocks)))
+        let plan = plan(problem.n_panels().div_ceil(n_blocks));
+        // M of all chunks is the sum: it has to stay.
+        let keeps_m = plan.piece_panels >= plan.block_panels.div_ceil(cut.team_size);
+        (cut.chunk == problem.c_in || keeps_m).then_some(plan)
     }
 
     fn with(problem: &Problem, n_threads: usize, cut: Cut, block_panels: usize) -> Plan {
-        let Cut { team_size, width, max_m } = cut;
+        let Cut { team_size, width, chunk, max_m } = cut;
         let n_teams = n_threads / team_size;
-        let m_panel = POINTS * width * problem.micro.tiles * size_of::<f32>();
+        let m_panel = problem.n_points() * width * problem.micro.tiles * size_of::<f32>();
         let piece_panels = (max_m / m_panel).clamp(1, block_panels.div_ceil(team_size));
         Plan {
             n_teams,
             team_size,
             width,
             n_groups: problem.c_pad().div_ceil(width),
+            chunk,
             block_panels,
             n_blocks: problem.n_panels().div_ceil(block_panels),
             piece_panels,
-            layout: Layout::new(problem, n_threads, n_teams, width, [block_panels, piece_panels]),
+            layout: Layout::new(problem, n_threads, cut, [block_panels, piece_panels]),
         }
     }
 
     /// Roughly the time of a thread, in multiply-adds.
     fn cost(&self, problem: &Problem) -> f64 {
-        /// Of transforming a weight.
-        const WEIGHT: f64 = 800.0;
+        /// Of making a value of U, where that of a team stays in a second cache, nearly does, and does not.
+        const MAKE: [f64; 3] = [20.0, 24.0, 40.0];
         /// Of loading a float of V from the last cache, and from main memory.
         const LOAD: [f64; 2] = [1.5, 3.0];
-        /// Of loading a float of U of a piece.
-        const LOAD_U: f64 = 4.0;
+        /// Of loading a float of U of a piece, likewise.
+        const LOAD_U: [f64; 3] = [1.0, 3.0, 20.0];
+        /// Bytes of U up to which it stays, and nearly does.
+        const NEAR: [usize; 2] = [1 << 20, 4 << 20];
+        /// Of adding to a float of M what a chunk contributes, where that of a thread stays in a second cache, and does not.
+        const ADD: [f64; 2] = [12.0, 60.0];
         /// Bytes of V that the last cache holds.
         const LAST_CACHE: usize = 24 << 20;
         /// Of a meeting of the team.
@@ -175,17 +215,35 @@ impl Plan {
         const JITTER: f64 = 1.04;
         let f = |n: usize| n as f64;
         let rounds = f(self.n_blocks) * f(self.n_groups.div_ceil(self.n_teams));
-        let weights = WEIGHT * f(self.width) * f(problem.c_in) / f(self.team_size);
+        let points = f(problem.n_points());
+        let u_bytes = self.layout.u_team * size_of::<f32>();
+        let distance = NEAR.iter().filter(|&&near| u_bytes > near).count();
+        let weights = points * MAKE[distance] * f(self.width) * f(problem.c_in) / f(self.team_size);
         let tiles = f(self.block_panels.div_ceil(self.team_size) * problem.micro.tiles);
-        let v_bytes = POINTS * self.layout.v_point * size_of::<f32>();
+        let v_bytes = problem.n_points() * self.layout.v_point * size_of::<f32>();
         let load = LOAD[usize::from(v_bytes > LAST_CACHE)];
         let n_pieces = self.block_panels.div_ceil(self.team_size).div_ceil(self.piece_panels);
-        let pieces = LOAD_U * f(n_pieces) * f(self.width);
-        let products = f(POINTS) * f(problem.c_in) * (tiles * (f(self.width) + load) + pieces);
+        let pieces = LOAD_U[distance] * f(n_pieces) * f(self.width);
+        let m_bytes = self.layout.m_thread * size_of::<f32>();
+        let add = ADD[usize::from(m_bytes > NEAR[0])];
+        let n_chunks = f(problem.c_in.div_ceil(self.chunk));
+        let sums = (n_chunks - 1.0) * f(self.width) * tiles * add;
+        let products = f(problem.c_in) * (tiles * (f(self.width) + load) + pieces);
+        let products = points * (products + sums);
         if self.team_size == 1 {
             return rounds * (weights + products);
         }
-        rounds * ((weights + products) * JITTER + 2.0 * MEETING)
+        rounds * ((weights + products) * JITTER + 2.0 * n_chunks * MEETING)
+    }
+}
+
+impl Cut {
+    fn all(problem: &Problem, team_size: usize) -> impl Iterator<Item = Cut> {
+        let chunks = CHUNKS.into_iter().filter(|&c| c < problem.c_in).chain([problem.c_in]);
+        let pairs = widths(problem).flat_map(move |width| chunks.clone().map(move |c| (width, c)));
+        pairs.flat_map(move |(width, chunk)| {
+            MAX_M.map(|max_m| Cut { team_size, width, chunk, max_m })
+        })
     }
 }
 
@@ -203,8 +261,7 @@ impl Layout {
     fn new(
         problem: &Problem,
         n_threads: usize,
-        n_teams: usize,
-        width: usize,
+        Cut { team_size, width, chunk, .. }: Cut,
         [block_panels, piece_panels]: [usize; 2],
     ) -> Layout {
         let mut len = 0;
@@ -216,12 +273,12 @@ impl Layout {
         let sums = take((problem.n_panels() + problem.n_levels) * 2 * problem.c_pad());
         let v_panel = odd_lines(problem.c_in * problem.micro.tiles);
         let v_point = odd_lines(v_panel * block_panels);
-        let v = take(POINTS * v_point);
-        let u_point = odd_lines(width * problem.c_in);
-        let u_team = POINTS * u_point;
-        let u = take(n_teams * u_team);
+        let v = take(problem.n_points() * v_point);
+        let u_point = odd_lines(width * chunk);
+        let u_team = problem.n_points() * u_point;
+        let u = take(n_threads / team_size * u_team);
         let m_point = odd_lines(width * problem.micro.tiles);
-        let m_thread = POINTS * m_point * piece_panels;
+        let m_thread = problem.n_points() * m_point * piece_panels;
         let m = take(n_threads * m_thread);
         Layout { sums, v, v_point, v_panel, u, u_team, u_point, m, m_point, m_thread, len }
     }

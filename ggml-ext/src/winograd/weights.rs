@@ -2,32 +2,41 @@
 //!
 //! Lanes are output channels, see [`gather`].
 
-use super::geometry::{IN, POINTS};
+use super::plan::Span;
+use super::scheme::Lines;
 use crate::simd::kernel::{Element, TAPS, Taps, gather};
 use crate::simd::lanes::{Lanes, MAX, Task};
 
 /// Input channels by which the places to be written are fetched ahead.
 const AHEAD: usize = 8;
 
-/// Makes U of a group of output channels, for the input channels `first..last`.
+/// Makes U of a group of output channels and a chunk of input channels, of which only for `first..last`.
 ///
 /// `kernel` has `c_in * c_out * 9` elements. `dst`, the place of the group's U, is valid to write
-/// at every point for `n_outs * c_in` floats, and nobody else accesses the rows of those input
+/// at every point for `n_outs` floats of each channel of the chunk, and nobody else accesses the rows of those input
 /// channels meanwhile. `n_outs` is a multiple of `NV * N`; output channels from `c_out` on count
 /// as zero.
-pub(super) struct TransformWeights<'a, E, const NV: usize> {
+pub(super) struct TransformWeights<'a, E, S, const NV: usize, const IN: usize, const OUT: usize> {
+    pub(super) scheme: S,
     pub(super) kernel: &'a [E],
     pub(super) c_in: usize,
     pub(super) c_out: usize,
     pub(super) first_out: usize,
     pub(super) n_outs: usize,
+    pub(super) chunk: Span,
     pub(super) first: usize,
     pub(super) last: usize,
     pub(super) dst: *mut f32,
     pub(super) point_stride: usize,
 }
 
-impl<L: Lanes, E: Element, const NV: usize> Task<L> for TransformWeights<'_, E, NV> {
+impl<L, E, S, const NV: usize, const IN: usize, const OUT: usize> Task<L>
+    for TransformWeights<'_, E, S, NV, IN, OUT>
+where
+    L: Lanes,
+    E: Element,
+    S: Lines<IN, OUT>,
+{
     #[inline(always)]
     unsafe fn run(self) {
         debug_assert_eq!(self.kernel.len(), TAPS * self.c_in * self.c_out);
@@ -50,12 +59,19 @@ impl<L: Lanes, E: Element, const NV: usize> Task<L> for TransformWeights<'_, E, 
                     );
                 }
                 for i in 0..n {
-                    let row = (micro * self.c_in + c + i) * NV + vector;
+                    let row = (micro * self.chunk.n + c - self.chunk.first + i) * NV + vector;
                     // SAFETY: the row is one of this group, and of the channels `first..last`.
                     unsafe {
                         let dst = self.dst.add(row * L::N);
                         let taps = taps.as_ptr().add(i * TAPS);
-                        transform::<L>(taps, dst, self.point_stride, AHEAD * NV * L::N);
+                        let ahead = AHEAD * NV * L::N;
+                        transform::<L, S, IN, OUT>(
+                            self.scheme,
+                            taps,
+                            dst,
+                            self.point_stride,
+                            ahead,
+                        );
                     }
                 }
                 c += n;
@@ -71,7 +87,8 @@ impl<L: Lanes, E: Element, const NV: usize> Task<L> for TransformWeights<'_, E, 
 /// written at each of the points from `dst` on. `ahead` is the distance to what will be written
 /// later, a hint.
 #[inline(always)]
-unsafe fn transform<L: Lanes>(
+unsafe fn transform<L: Lanes, S: Lines<IN, OUT>, const IN: usize, const OUT: usize>(
+    scheme: S,
     taps: *const [f32; MAX],
     dst: *mut f32,
     point_stride: usize,
@@ -83,49 +100,22 @@ unsafe fn transform<L: Lanes>(
         for x in 0..3 {
             let taps = taps.add(x);
             let (second, third) = (taps.add(3), taps.add(6));
-            let column =
-                line([L::load(taps.cast()), L::load(second.cast()), L::load(third.cast())]);
+            let column = scheme.kernel([
+                L::load(taps.cast()),
+                L::load(second.cast()),
+                L::load(third.cast()),
+            ]);
             for y in 0..IN {
                 columns[y][x] = column[y];
             }
         }
         for y in 0..IN {
-            let row = line(columns[y]);
+            let row = scheme.kernel(columns[y]);
             for x in 0..IN {
-                debug_assert!(y * IN + x < POINTS);
                 let dst = dst.add((y * IN + x) * point_stride);
                 L::prefetch(dst.wrapping_add(ahead));
                 row[x].store(dst);
             }
         }
     }
-}
-
-/// `G g`, for the points 0, 1, -1, 2, -2, 1/2, -1/2 and infinity:
-///
-/// ```text
-///    1     0     0
-/// -2/9  -2/9  -2/9
-/// -2/9   2/9  -2/9
-/// 1/90  1/45  2/45
-/// 1/90 -1/45  2/45
-/// 1/45  1/90 1/180
-/// 1/45 -1/90 1/180
-///    0     0     1
-/// ```
-#[inline(always)]
-fn line<L: Lanes>(g: [L; 3]) -> [L; IN] {
-    let even1 = g[0].add(g[2]).scaled(-2.0 / 9.0);
-    let even2 = g[0].scaled(1.0 / 90.0).add_scaled(g[2], 2.0 / 45.0);
-    let even3 = g[0].scaled(1.0 / 45.0).add_scaled(g[2], 1.0 / 180.0);
-    [
-        g[0],
-        even1.add_scaled(g[1], -2.0 / 9.0),
-        even1.add_scaled(g[1], 2.0 / 9.0),
-        even2.add_scaled(g[1], 1.0 / 45.0),
-        even2.add_scaled(g[1], -1.0 / 45.0),
-        even3.add_scaled(g[1], 1.0 / 90.0),
-        even3.add_scaled(g[1], -1.0 / 90.0),
-        g[2],
-    ]
 }

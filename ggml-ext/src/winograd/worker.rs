@@ -4,8 +4,9 @@ use super::gemm::Multiply;
 use super::input::{TransformInput, panel_pixels};
 use super::moments::reduce;
 use super::output::TransformOutput;
-use super::plan::Plan;
+use super::plan::{Plan, Span};
 use super::probe::{Phase, Probe};
+use super::scheme::Lines;
 use super::weights::TransformWeights;
 use super::workspace::Workspace;
 use super::{Conv, Job};
@@ -19,7 +20,8 @@ use std::sync::atomic::Ordering;
 const SLAB: usize = 256;
 
 /// A thread of a run.
-pub(super) struct Worker<'a> {
+pub(super) struct Worker<'a, S, const IN: usize, const OUT: usize> {
+    pub(super) scheme: S,
     pub(super) conv: &'a Conv,
     pub(super) plan: &'a Plan,
     pub(super) workspace: &'a Workspace,
@@ -30,27 +32,32 @@ pub(super) struct Worker<'a> {
 }
 
 /// What a thread does, for any instruction set.
-struct Share<'a, P> {
-    worker: &'a Worker<'a>,
+struct Share<'a, S, P, const IN: usize, const OUT: usize> {
+    worker: &'a Worker<'a, S, IN, OUT>,
     probe: &'a mut P,
 }
 
-impl<P: Probe> ForIsa for Share<'_, P> {
+impl<S, P, const IN: usize, const OUT: usize> ForIsa for Share<'_, S, P, IN, OUT>
+where
+    S: Lines<IN, OUT>,
+    P: Probe,
+{
     unsafe fn run<L: Lanes, const MR: usize, const NV: usize>(self) {
         // SAFETY: the caller's word.
         unsafe { self.worker.work::<L, MR, NV, P>(self.probe) }
     }
 }
 
-/// Output channels that are transformed and multiplied together.
+/// Weights that are transformed and multiplied together.
 #[derive(Clone, Copy)]
-struct Group {
-    first: usize,
-    /// Filled up to whole micro kernels.
-    n: usize,
+struct Part {
+    /// Output channels: a group, filled up to whole micro kernels.
+    outs: Span,
+    /// Input channels.
+    chunk: Span,
 }
 
-impl Worker<'_> {
+impl<S: Lines<IN, OUT>, const IN: usize, const OUT: usize> Worker<'_, S, IN, OUT> {
     /// This thread's share of the run.
     ///
     /// # Safety
@@ -110,8 +117,9 @@ impl Worker<'_> {
             }
             let zeros = self.workspace.zeros.as_ptr();
             let (geometry, first) = (&self.conv.geometry, (panels.start + panel) * MR);
-            let task = TransformInput {
-                pixels: &panel_pixels::<MR>(geometry, first, self.job.x, c_in, zeros),
+            let task = TransformInput::<S, MR, IN, OUT> {
+                scheme: self.scheme,
+                pixels: &panel_pixels::<MR, IN>(geometry, first, self.job.x, c_in, zeros),
                 dst: self.floats(layout.v + panel * layout.v_panel),
                 point_stride: layout.v_point,
                 first: slab * SLAB,
@@ -149,30 +157,52 @@ impl Worker<'_> {
             if group >= self.plan.n_groups {
                 return;
             }
-            let group = self.group(group);
-            probe.enter(Phase::Weights);
-            // SAFETY: the members transform different input channels, and none reads U.
-            unsafe {
-                self.transform_weights::<L, NV>(team, group, share(self.c_in(), member, size))
-            };
-            probe.enter(Phase::Wait);
-            state.barrier.wait(size);
-            let mine = share(panels.len(), member, size);
-            let mut first = mine.start;
-            while first < mine.end {
-                let last = mine.end.min(first + self.plan.piece_panels);
-                // SAFETY: U of the group and V are complete and not written; the members have
-                // different panels, hence different parts of the output and of the sums; teams
-                // have different groups, hence different channels.
-                unsafe { self.compute::<L, MR, NV, P>(group, &panels, first..last, probe) };
-                first = last;
+            for chunk in self.plan.chunks(self.c_in()) {
+                if chunk.first > 0 {
+                    probe.enter(Phase::Wait);
+                    // Nobody of the team reads the previous chunk's U.
+                    state.barrier.wait(size);
+                }
+                let part = Part { outs: self.group(group), chunk };
+                // SAFETY: nobody of the team reads U.
+                unsafe { self.run_part::<L, MR, NV, P>(part, &panels, probe) };
             }
         }
     }
 
-    fn group(&self, i: usize) -> Group {
+    /// Adds what a chunk of input channels contributes to a group, for this thread's tiles.
+    ///
+    /// # Safety
+    /// All of the team do so, for the chunks of a group one after the other; nobody reads U before, and V of the block is complete.
+    unsafe fn run_part<L: Lanes, const MR: usize, const NV: usize, P: Probe>(
+        &self,
+        part: Part,
+        panels: &Range<usize>,
+        probe: &mut P,
+    ) {
+        let size = self.plan.team_size;
+        let (team, member) = (self.ith / size, self.ith % size);
+        probe.enter(Phase::Weights);
+        let channels = share(part.chunk.n, member, size);
+        // SAFETY: the members transform different input channels, and none reads U.
+        unsafe { self.transform_weights::<L, NV>(team, part, channels) };
+        probe.enter(Phase::Wait);
+        self.workspace.teams[team].barrier.wait(size);
+        let mine = share(panels.len(), member, size);
+        let mut first = mine.start;
+        while first < mine.end {
+            let last = mine.end.min(first + self.plan.piece_panels);
+            // SAFETY: U of the part and V are complete and not written; the members have
+            // different panels, hence different parts of the output and of the sums; teams
+            // have different groups, hence different channels.
+            unsafe { self.compute::<L, MR, NV, P>(part, panels, first..last, probe) };
+            first = last;
+        }
+    }
+
+    fn group(&self, i: usize) -> Span {
         let first = i * self.plan.width;
-        Group { first, n: self.plan.width.min(self.conv.problem.c_pad() - first) }
+        Span { first, n: self.plan.width.min(self.conv.problem.c_pad() - first) }
     }
 
     fn c_in(&self) -> usize {
@@ -180,20 +210,20 @@ impl Worker<'_> {
     }
 
     /// # Safety
-    /// Nobody else accesses the team's U of those input channels meanwhile. The processor has the
+    /// Nobody else accesses the team's U of those input channels, counted from the chunk's first, meanwhile. The processor has the
     /// instruction set.
     unsafe fn transform_weights<L: Lanes, const NV: usize>(
         &self,
         team: usize,
-        group: Group,
+        part: Part,
         channels: Range<usize>,
     ) {
         // SAFETY: the caller's word.
         unsafe {
             match self.job.kernel {
-                Kernel::F32(w) => self.transform_elements::<L, f32, NV>(w, team, group, channels),
-                Kernel::F16(w) => self.transform_elements::<L, _, NV>(w, team, group, channels),
-                Kernel::Bf16(w) => self.transform_elements::<L, _, NV>(w, team, group, channels),
+                Kernel::F32(w) => self.transform_elements::<L, f32, NV>(w, team, part, channels),
+                Kernel::F16(w) => self.transform_elements::<L, _, NV>(w, team, part, channels),
+                Kernel::Bf16(w) => self.transform_elements::<L, _, NV>(w, team, part, channels),
             }
         }
     }
@@ -204,18 +234,20 @@ impl Worker<'_> {
         &self,
         kernel: &[E],
         team: usize,
-        group: Group,
+        Part { outs, chunk }: Part,
         channels: Range<usize>,
     ) {
         let layout = &self.plan.layout;
-        let task = TransformWeights::<E, NV> {
+        let task = TransformWeights::<E, S, NV, IN, OUT> {
+            scheme: self.scheme,
             kernel,
             c_in: self.c_in(),
             c_out: self.conv.problem.c_out,
-            first_out: group.first,
-            n_outs: group.n,
-            first: channels.start,
-            last: channels.end,
+            first_out: outs.first,
+            n_outs: outs.n,
+            chunk,
+            first: chunk.first + channels.start,
+            last: chunk.first + channels.end,
             dst: self.floats(layout.u + team * layout.u_team),
             point_stride: layout.u_point,
         };
@@ -224,14 +256,15 @@ impl Worker<'_> {
         unsafe { L::call(task) }
     }
 
-    /// Multiplies and writes the output, for the panels `mine` of the block.
+    /// Multiplies and, behind the last chunk, writes the output, for the panels `mine` of the block.
     ///
     /// # Safety
-    /// U and V are complete; nobody else accesses output and sums of those panels and channels.
+    /// U and V are complete; nobody else accesses output and sums of those panels and channels. If the chunk is not the first, M is what
+    /// those before it left.
     /// The processor has the instruction set.
     unsafe fn compute<L: Lanes, const MR: usize, const NV: usize, P: Probe>(
         &self,
-        group: Group,
+        Part { outs, chunk }: Part,
         block: &Range<usize>,
         mine: Range<usize>,
         probe: &mut P,
@@ -240,25 +273,28 @@ impl Worker<'_> {
         let team = self.ith / self.plan.team_size;
         let m = self.floats(layout.m + self.ith * layout.m_thread);
         let multiply = Multiply::<MR, NV> {
-            v: self.floats(layout.v + mine.start * layout.v_panel),
+            v: self.floats(layout.v + mine.start * layout.v_panel + chunk.first * MR),
             v_point: layout.v_point,
             v_panel: layout.v_panel,
             u: self.floats(layout.u + team * layout.u_team),
             u_point: layout.u_point,
             m,
             m_point: layout.m_point,
+            n_points: IN * IN,
             n_panels: mine.len(),
-            n_outs: group.n,
-            c_in: problem.c_in,
+            n_outs: outs.n,
+            n_channels: chunk.n,
+            begin: chunk.first == 0,
         };
         let first_tile = (block.start + mine.start) * MR;
-        let output = TransformOutput::<MR, NV> {
+        let output = TransformOutput::<S, MR, NV, IN, OUT> {
+            scheme: self.scheme,
             geometry: &self.conv.geometry,
             tiles: first_tile..((block.start + mine.end) * MR).min(problem.n_tiles),
             m,
             m_point: layout.m_point,
-            first_out: group.first,
-            n_outs: group.n,
+            first_out: outs.first,
+            n_outs: outs.n,
             c_out: problem.c_out,
             c_pad: problem.c_pad(),
             y: self.job.y.cast(),
@@ -269,8 +305,10 @@ impl Worker<'_> {
         unsafe {
             probe.enter(Phase::Multiply);
             L::call(multiply);
-            probe.enter(Phase::Output);
-            L::call(output);
+            if chunk.first + chunk.n == problem.c_in {
+                probe.enter(Phase::Output);
+                L::call(output);
+            }
         }
     }
 

@@ -1,6 +1,8 @@
 //! The convolution against its definition, on every instruction set of this processor.
 
-use ggml_ext::winograd::{Conv, Error, Isa, Job, Kernel, Moments, Options, conv3x3_reference};
+use ggml_ext::winograd::{
+    Conv, Error, Isa, Job, Kernel, Moments, Options, Scheme, conv3x3_reference,
+};
 use half::{bf16, f16};
 
 const LARGE: usize = 130_000_000;
@@ -34,6 +36,11 @@ fn isas() -> impl Iterator<Item = Isa> {
     [Isa::Avx512, Isa::Avx2, Isa::Neon, Isa::Portable].into_iter().filter(|i| i.is_available())
 }
 
+/// Every instruction set with every size of tiles.
+fn kinds() -> impl Iterator<Item = (Isa, Scheme)> {
+    isas().flat_map(|isa| Scheme::ALL.map(|scheme| (isa, scheme)))
+}
+
 struct Case {
     sides: Vec<[usize; 2]>,
     channels: [usize; 2],
@@ -54,11 +61,11 @@ impl Case {
     fn run(
         &self,
         kernel: Kernel<'_>,
-        isa: Isa,
+        (isa, scheme): (Isa, Scheme),
         n_threads: usize,
         budget: usize,
     ) -> (Vec<f32>, Vec<Moments>) {
-        let options = Options { n_threads, budget, isa: Some(isa) };
+        let options = Options { n_threads, budget, isa: Some(isa), scheme: Some(scheme) };
         let conv = Conv::new(&self.sides, self.channels, options).unwrap();
         let mut workspace = conv.workspace().unwrap();
         let c_out = self.channels[1];
@@ -70,9 +77,14 @@ impl Case {
     }
 
     /// Compares with the oracle; gives what was computed.
-    fn check(&self, kernel: Kernel<'_>, isa: Isa, expected: &[f64]) -> (Vec<f32>, Vec<Moments>) {
-        let name = format!("{isa:?}, {:?}, {:?}", self.channels, self.sides);
-        let (y, moments) = self.run(kernel, isa, 1, LARGE);
+    fn check(
+        &self,
+        kernel: Kernel<'_>,
+        kind: (Isa, Scheme),
+        expected: &[f64],
+    ) -> (Vec<f32>, Vec<Moments>) {
+        let name = format!("{kind:?}, {:?}, {:?}", self.channels, self.sides);
+        let (y, moments) = self.run(kernel, kind, 1, LARGE);
         let error = nmse(&y, expected);
         assert!(error <= NMSE, "{name}: NMSE {error:e}");
         self.check_moments(&y, &moments, expected, &name);
@@ -150,9 +162,9 @@ fn sides_from_1_to_20() {
     let case = Case::new(&sides, [8, 4]);
     let kernel = Kernel::F32(&case.weights);
     let expected = case.reference(kernel);
-    for isa in isas() {
-        let whole = case.check(kernel, isa, &expected);
-        assert!(case.run(kernel, isa, 1, TINY) == whole, "{isa:?}");
+    for kind in kinds() {
+        let whole = case.check(kernel, kind, &expected);
+        assert!(case.run(kernel, kind, 1, TINY) == whole, "{kind:?}");
     }
 }
 
@@ -163,8 +175,8 @@ fn channels_of_all_kinds() {
         let case = Case::new(&LEVELS, channels);
         let kernel = Kernel::F32(&case.weights);
         let expected = case.reference(kernel);
-        for isa in isas() {
-            case.check(kernel, isa, &expected);
+        for kind in kinds() {
+            case.check(kernel, kind, &expected);
         }
     }
 }
@@ -177,8 +189,8 @@ fn kernels_in_half_precision() {
         let bf16s: Vec<_> = case.weights.iter().map(|&w| bf16::from_f32(w)).collect();
         for kernel in [Kernel::F16(&f16s), Kernel::Bf16(&bf16s)] {
             let expected = case.reference(kernel);
-            for isa in isas() {
-                case.check(kernel, isa, &expected);
+            for kind in kinds() {
+                case.check(kernel, kind, &expected);
             }
         }
     }
@@ -189,14 +201,14 @@ fn results_do_not_depend_on_threads_or_budget() {
     for channels in [[36, 68], [64, 200]] {
         let case = Case::new(&LEVELS, channels);
         let kernel = Kernel::F32(&case.weights);
-        for isa in isas() {
-            let expected = case.run(kernel, isa, 1, LARGE);
+        for kind in kinds() {
+            let expected = case.run(kernel, kind, 1, LARGE);
             for (n_threads, budget) in [(1, 900_000), (2, LARGE), (2, TINY), (3, 900_000)]
                 .into_iter()
                 .chain([(3, TINY), (5, LARGE), (5, 1_500_000)])
             {
-                let got = case.run(kernel, isa, n_threads, budget);
-                assert!(got == expected, "{isa:?}, {n_threads} threads, {budget} bytes");
+                let got = case.run(kernel, kind, n_threads, budget);
+                assert!(got == expected, "{kind:?}, {n_threads} threads, {budget} bytes");
             }
         }
     }
@@ -216,7 +228,10 @@ fn a_workspace_serves_other_convolutions_and_fewer_threads() {
         let mut moments = vec![Moments::default(); case.sides.len() * case.channels[1]];
         let job = Job::new(&case.x, kernel, &mut y, &mut moments);
         conv.compute(&mut workspace, job, n_threads);
-        assert!((y, moments) == case.run(kernel, conv.isa(), 1, LARGE), "{i}, {n_threads} threads");
+        assert!(
+            (y, moments) == case.run(kernel, (conv.isa(), conv.scheme()), 1, LARGE),
+            "{i}, {n_threads} threads"
+        );
     }
 }
 
@@ -225,10 +240,21 @@ fn the_real_size_keeps_to_its_budget() {
     let sides = [[128, 128], [64, 64], [32, 32], [16, 16]];
     for isa in isas() {
         for (n_threads, budget) in [(1, 40_000_000), (2, 40_000_000), (2, 110_000_000)] {
-            let options = Options { n_threads, budget, isa: Some(isa) };
+            let options = Options { n_threads, budget, isa: Some(isa), scheme: None };
             let conv = Conv::new(&sides, [1024, 1024], options).unwrap();
             assert!(conv.scratch_bytes() <= budget, "{}", conv.describe(n_threads));
         }
+    }
+}
+
+#[test]
+fn few_tiles_are_small() {
+    let scheme =
+        |side, channels, options| Conv::new(&[[side; 2]], channels, options).unwrap().scheme();
+    for (n_threads, budget) in [(1, LARGE), (2, TINY)] {
+        let options = Options { n_threads, budget, ..Options::default() };
+        assert_eq!(scheme(14, [1024, 1024], options), Scheme::Four);
+        assert_eq!(scheme(128, [1024, 1024], options), Scheme::Six);
     }
 }
 

@@ -2,24 +2,25 @@
 
 use super::Cost;
 use ggml_ext::DType;
-use ggml_ext::maps::n_tiles;
+use ggml_ext::maps::mosaic_sides;
+use ggml_ext::winograd::{Conv, Options};
 use gpt4roi_models::hparams::{LlmHparams, MmprojHparams, RegionHparams};
 
 /// Multiply-adds count twice.
 const FLOP: f64 = 2.0;
 /// Elements of a 3x3 kernel.
 const TAPS: f64 = 9.0;
-/// Products that Winograd's algorithm needs for a tile of 6x6 pixels.
-const POINTS: f64 = 64.0;
 const FLOAT: f64 = 4.0;
 
 fn f(n: u32) -> f64 {
     f64::from(n)
 }
 
-/// Tiles of 6x6 that cover a square map.
-fn tiles(side: u32) -> f64 {
-    f(side.div_ceil(6)).powi(2)
+/// Multiplications of a 3x3 convolution from `c` channels to as many, as it is done on the CPU: by Winograd's algorithm, if it can.
+fn convolution(sides: &[[usize; 2]], c: u32) -> f64 {
+    let direct = || sides.iter().map(|[w, h]| (w * h) as f64).sum::<f64>() * TAPS * f(c) * f(c);
+    let conv = Conv::new(sides, [c as usize; 2], Options::default());
+    conv.map_or_else(|_| direct(), |conv| conv.n_products() as f64)
 }
 
 /// Weights of a stage.
@@ -57,10 +58,10 @@ pub(super) fn pyramid(hp: &MmprojHparams, weights: f64) -> Cost {
     let n_levels = r.level_sizes.len() as f64;
     let input = (f(hp.vision.n_embd) + 2.0) * c;
     let (first, others) = (f(r.n_fuse.min(1)), f(r.n_fuse.saturating_sub(1)));
-    let all_tiles: f64 = r.level_sizes.iter().map(|&s| tiles(s)).sum();
+    let sides: Vec<_> = r.level_sizes.iter().map(|&s| [s as usize; 2]).collect();
     let done = n_levels * grid * input
         + first * n_levels * grid * TAPS * c * c
-        + others * all_tiles * POINTS * c * c;
+        + others * convolution(&sides, r.n_channels);
     Cost {
         flop: FLOP * (pixels * input + f(r.n_fuse) * pixels * TAPS * c * c),
         flop_done: FLOP * done,
@@ -88,8 +89,8 @@ pub(super) fn region(r: &RegionHparams, n: usize, weights: Weights) -> Cost {
     let linear =
         cells * c * mid + mid * f(r.n_embd_out) + 4.0 * f(r.n_pos_hidden) + f(r.n_pos_hidden) * mid;
     let direct = n_levels * cells * TAPS * c * c;
-    let tiles = n_tiles([r.roi_output_size as usize; 2], n) as f64;
-    let short = n_levels * tiles * POINTS * c * c;
+    let mosaic = mosaic_sides([r.roi_output_size as usize; 2], n);
+    let short = n_levels * convolution(&[mosaic], r.n_channels);
     let n = n as f64;
     Cost {
         flop: FLOP * n * (pool + direct + linear),
