@@ -4,8 +4,9 @@
 //! All threads share a block of transformed input (V). A team of threads shares the transformed
 //! weights (U) of a group of output channels and divides the block's tiles; teams take groups. One
 //! team per thread needs no waiting but a U each; one team of all threads needs one U. Several
-//! blocks need less V, but transform the weights once each. The plan is the cheapest, by a rough
-//! model of the costs, of those that fit the budget.
+//! blocks need less V, but transform the weights once each. U of a chunk of the input channels is multiplied out of a nearer
+//! cache than U of all of them, but the products (M) of all of a thread's tiles have to stay, and are read and written again for
+//! each chunk. The plan is the cheapest, by a rough model of the costs, of those that fit the budget.
 
 use super::scheme::Scheme;
 use crate::simd::isa::Micro;
@@ -20,7 +21,7 @@ const MAX_U_POINT: usize = 512 << 10;
 /// into the last cache; M, which is as large, is written and read only once.
 const MAX_M: [usize; 4] = [8 << 20, 4 << 20, 2 << 20, 1 << 20];
 
-/// Input channels of a chunk that are tried, all else.
+/// Input channels of a chunk that are tried, beside all.
 const CHUNKS: [usize; 4] = [256, 128, 64, 32];
 
 /// Some consecutive channels.

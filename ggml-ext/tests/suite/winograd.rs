@@ -215,6 +215,23 @@ fn results_do_not_depend_on_threads_or_budget() {
 }
 
 #[test]
+fn many_channels_of_few_tiles_go_chunk_by_chunk() {
+    let case = Case::new(&[[14, 14], [5, 9]], [1000, 100]);
+    let kernel = Kernel::F32(&case.weights);
+    let expected = case.reference(kernel);
+    for (isa, scheme) in kinds() {
+        let options = Options { isa: Some(isa), scheme: Some(scheme), ..Options::default() };
+        let plan = Conv::new(&case.sides, case.channels, options).unwrap().describe(1);
+        assert!(!plan.contains(" 1000 input channels"), "{plan}");
+        let alone = case.check(kernel, (isa, scheme), &expected);
+        for (n_threads, budget) in [(1, TINY), (2, LARGE), (3, 8_000_000)] {
+            let got = case.run(kernel, (isa, scheme), n_threads, budget);
+            assert!(got == alone, "{isa:?}, {scheme:?}, {n_threads} threads, {budget} bytes");
+        }
+    }
+}
+
+#[test]
 fn a_workspace_serves_other_convolutions_and_fewer_threads() {
     let (small, large) = (Case::new(&LEVELS, [4, 8]), Case::new(&LEVELS, [64, 36]));
     let options = Options { n_threads: 2, ..Options::default() };
