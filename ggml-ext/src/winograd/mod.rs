@@ -172,10 +172,10 @@ impl Conv {
             if fits { Ok((geometry, problem)) } else { Err(Error::TooLarge) }
         };
         let mut best = problem(options.scheme.unwrap_or(Scheme::Six))?;
-        for scheme in Scheme::ALL.into_iter().filter(|_| options.scheme.is_none()) {
-            let other = problem(scheme)?;
-            if other.1.cost() < best.1.cost() {
-                best = other;
+        if options.scheme.is_none() {
+            let four = problem(Scheme::Four)?;
+            if four.1.cost() < best.1.cost() {
+                best = four;
             }
         }
         let (geometry, problem) = best;

@@ -259,9 +259,8 @@ impl<S: Lines<IN, OUT>, const IN: usize, const OUT: usize> Worker<'_, S, IN, OUT
     /// Multiplies and, behind the last chunk, writes the output, for the panels `mine` of the block.
     ///
     /// # Safety
-    /// U and V are complete; nobody else accesses output and sums of those panels and channels. If the chunk is not the first, M is what
-    /// those before it left.
-    /// The processor has the instruction set.
+    /// U and V are complete; nobody else accesses output and sums of those panels and channels. If the chunk is not the first, M is
+    /// what those before it left. The processor has the instruction set.
     unsafe fn compute<L: Lanes, const MR: usize, const NV: usize, P: Probe>(
         &self,
         Part { outs, chunk }: Part,
