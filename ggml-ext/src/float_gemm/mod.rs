@@ -1,8 +1,8 @@
 //! Products of matrices of floats with any number of columns.
 //!
-//! ggml's code for them reads rows where they lie, far apart in memory, again for every few columns. Here threads take groups of rows. A
-//! stretch of each row of a group is unpacked into single precision once, rows side by side as the inner loop wants
-//! them, stays in the second cache, and all columns pass by, which were packed likewise before. Products are summed in single precision in
+//! ggml's code for them reads rows where they lie, far apart in memory, again for every few columns. Here threads take panels of rows, as
+//! many as the inner loop has. A stretch of each row of a panel is unpacked into single precision once, rows side by side as the inner loop
+//! wants them, stays in a near cache, and all columns pass by, which were packed likewise before. Products are summed in single precision in
 //! an order that is the same for any number of columns, rows, and threads.
 //!
 //! Plain Rust over addresses: nothing here knows ggml.
@@ -12,7 +12,7 @@
 
 mod columns;
 mod few;
-mod group;
+mod panel;
 mod rows;
 #[cfg(test)]
 mod tests;
@@ -27,19 +27,15 @@ use crate::simd::kernel::Element;
 use crate::simd::lanes::{Lanes, Task};
 use columns::Columns;
 use few::FEW;
-use group::Group;
 use half::{bf16, f16};
+use panel::Panel;
 use std::marker::PhantomData;
 use std::sync::atomic::Ordering;
 
-/// Values of rows and columns that are worked on at a time: unpacked, the rows of an inner loop fill a first cache.
+/// Values of rows and columns that are worked on at a time: unpacked, the rows of an inner loop fill a first cache, or little more.
 const CHUNK: usize = 256;
 /// Values of a column that are packed at a time, whole chunks.
 const SLAB: usize = 64 * CHUNK;
-/// Rows of a group at most: unpacked, they take a part of a second cache.
-const GROUP: usize = 128;
-/// Groups that a thread shall have at least, so that all are ready at about the same time.
-const TURNS: usize = 4;
 
 /// Products of matrices of floats.
 pub(crate) struct Floats {
@@ -74,7 +70,7 @@ impl Gemm for Floats {
     fn reserve(&mut self, product: &Product, n_threads: usize) {
         if product.n_columns > FEW {
             self.room.columns.reserve_floats(product.n_in.min(SLAB) * product.n_columns);
-            self.room.rows.reserve_floats(GROUP * CHUNK * n_threads);
+            self.room.rows.reserve_floats(self.isa.micro().outs() * CHUNK * n_threads);
         }
     }
 
@@ -116,7 +112,7 @@ fn multiplies_bf16() -> bool {
 struct Room {
     /// A slab of all columns, packed.
     columns: Scratch<Line>,
-    /// Of each thread, a chunk of a group of rows.
+    /// Of each thread, a chunk of a panel of rows.
     rows: Scratch<Line>,
     barrier: Barrier,
     next: Counter,
@@ -169,7 +165,7 @@ unsafe fn slab<L: Lanes, E: Element, const MR: usize, const NV: usize>(
     // All have left the slab before.
     room.barrier.wait(nth);
     if ith == 0 {
-        // The others take groups only behind the next barrier.
+        // The others take panels only behind the next barrier.
         room.next.0.store(0, Ordering::Relaxed);
     }
     // SAFETY: the caller's word; each thread packs columns of its own, and reads those of others behind the barrier.
@@ -179,13 +175,12 @@ unsafe fn slab<L: Lanes, E: Element, const MR: usize, const NV: usize>(
             columns.pack::<L, MR>(panel);
         }
         room.barrier.wait(nth);
-        let unpacked = room.rows.floats().add(ith * GROUP * CHUNK);
-        let n_rows = width * panels_of_group(product.n_out.div_ceil(width), width, nth);
-        let mut row = n_rows * room.next.0.fetch_add(1, Ordering::Relaxed);
+        let unpacked = room.rows.floats().add(ith * width * CHUNK);
+        let mut row = width * room.next.0.fetch_add(1, Ordering::Relaxed);
         while row < product.n_out {
-            let next = n_rows * room.next.0.fetch_add(1, Ordering::Relaxed);
-            let n_rows = n_rows.min(product.n_out - row);
-            Group { run, columns, row, n_rows, next, unpacked }.multiply::<L, E, MR, NV>();
+            let next = width * room.next.0.fetch_add(1, Ordering::Relaxed);
+            let n_rows = width.min(product.n_out - row);
+            Panel { run, columns, row, n_rows, next, unpacked }.multiply::<L, E, MR, NV>();
             row = next;
         }
     }
@@ -221,9 +216,4 @@ unsafe fn few_columns<L: Lanes, E: Element>(typed: &Typed<E>) {
         }
         row = next;
     }
-}
-
-/// Panels, of `width` rows, of a group.
-fn panels_of_group(n_panels: usize, width: usize, nth: usize) -> usize {
-    n_panels.div_ceil(TURNS * nth).clamp(1, GROUP / width)
 }

@@ -45,6 +45,29 @@ pub(crate) unsafe fn micro<L: Lanes, const MR: usize, const NV: usize>(
                 }
             }
         }
+        accumulate(v, u, c_in, &mut sums, ahead);
+        for i in 0..MR {
+            for j in 0..NV {
+                sums[i][j].store(m.add(i * tile_stride + j * L::N));
+            }
+        }
+    }
+}
+
+/// Adds to the sums of `MR` tiles x `NV` vectors the products over the input channels.
+///
+/// # Safety
+/// As for [`micro`], but for `m`.
+#[inline(always)]
+pub(crate) unsafe fn accumulate<L: Lanes, const MR: usize, const NV: usize>(
+    v: *const f32,
+    u: *const f32,
+    c_in: usize,
+    sums: &mut [[L; NV]; MR],
+    ahead: Ahead,
+) {
+    // SAFETY: the caller's word.
+    unsafe {
         for c in 0..c_in {
             let (v, u) = (v.add(c * MR), u.add(c * NV * L::N));
             L::prefetch(v.wrapping_add(ahead.next));
@@ -58,11 +81,6 @@ pub(crate) unsafe fn micro<L: Lanes, const MR: usize, const NV: usize>(
                 for j in 0..NV {
                     sums[i][j] = sums[i][j].add_product(value, weights[j]);
                 }
-            }
-        }
-        for i in 0..MR {
-            for j in 0..NV {
-                sums[i][j].store(m.add(i * tile_stride + j * L::N));
             }
         }
     }

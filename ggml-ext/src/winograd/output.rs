@@ -4,7 +4,7 @@
 use super::geometry::Geometry;
 use super::moments::segment;
 use super::scheme::Lines;
-use crate::simd::lanes::{Lanes, Task, store_first};
+use crate::simd::lanes::{Lanes, Task, store_up_to};
 
 /// Makes the output of `tiles` in the output channels of a group.
 ///
@@ -155,7 +155,7 @@ impl Target {
                 for x in 0..OUT {
                     if y < self.n_rows && x < self.n_columns {
                         let v = pixels[y][x];
-                        store_first(v, self.pixel(y, x), self.n_lanes);
+                        store_up_to(v, self.pixel(y, x), self.n_lanes);
                         moments = [moments[0].add(v), moments[1].add_product(v, v)];
                     }
                 }
