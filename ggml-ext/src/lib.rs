@@ -10,11 +10,13 @@
 //! * [`roi_align`]: RoIAlign with its lowerings;
 //! * [`winograd`], [`interpolated`]: 3x3 convolutions on the CPU;
 //! * `quant_gemm`, `float_gemm`, `attention`: products of matrices, and attention, on the CPU;
+//! * [`filter`]: rows of pixels, resampled;
 //! * [`gguf`]: reading and writing model files;
 //! * [`quant`]: between f32 and the types of tensors;
 //! * [`weights`]: tensors mapped from a file or allocated on a device;
 //! * [`llama`]: language models, with batches that mix tokens and embeddings;
 //! * [`numeric`]: how far two arrays are apart;
+//! * [`pages`]: large arrays;
 //! * [`peak`]: what the processor reaches at best.
 
 mod attention;
@@ -27,6 +29,7 @@ mod device;
 mod dtype;
 mod error;
 mod file_type;
+pub mod filter;
 mod float_gemm;
 pub mod gguf;
 pub mod graph;
@@ -39,6 +42,7 @@ mod memory;
 mod modules;
 pub mod nn;
 pub mod numeric;
+pub mod pages;
 pub mod peak;
 mod product;
 pub mod quant;

@@ -14,12 +14,10 @@
 use std::ops::Range;
 
 use super::{Error, MAX_DECODED_BYTES, RgbImage8};
+use ggml_ext::filter::{FRACTION_BITS, Filter};
 
 /// Fractional bits of a weight: 32 bits less 8 of a sample and 2 of headroom.
-const WEIGHT_BITS: u32 = 22;
-
-/// Rows that the horizontal pass treats at once, one vector lane each.
-const LANES: usize = 16;
+const WEIGHT_BITS: u32 = FRACTION_BITS;
 
 /// Which of the two passes comes first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -163,23 +161,17 @@ impl Taps {
     }
 
     /// Resamples each of `rows`; returns ggml order [3, self.len(), rows] (PyTorch [rows, n, 3]).
+    ///
+    /// The sums fit: absolute weights add up to less than 1.5 (a test checks), and
+    /// 1.5 * 2^22 * 255 + 2^21 is below 2^31.
     fn apply_horizontally(&self, rows: &[&[u8]]) -> Vec<u8> {
-        let out_row = self.len() * 3;
-        let n_inputs: usize = self.inputs.iter().map(Range::len).sum();
-        let mut block = vec![0; n_inputs * 3 * LANES];
-        let mut out = vec![0; rows.len() * out_row];
-        for (rows, out) in rows.chunks(LANES).zip(out.chunks_mut(out_row * LANES)) {
-            for (lane, row) in rows.iter().enumerate() {
-                load_lane(row, &self.inputs, &mut block, lane);
-            }
-            for i in 0..self.len() {
-                let (first, weights) = self.of(i);
-                let pixel = weighted_pixels(&block[first * 3 * LANES..], weights);
-                for (lane, out) in out.chunks_exact_mut(out_row).enumerate() {
-                    out[i * 3..i * 3 + 3].copy_from_slice(&pixel.map(|c| c[lane]));
-                }
-            }
+        let mut filter = Filter::new();
+        for i in 0..self.len() {
+            let (first, weights) = self.of(i);
+            filter.push(first, weights);
         }
+        let mut out = vec![0; rows.len() * self.len() * 3];
+        filter.run(rows, &self.inputs, &mut out);
         out
     }
 
@@ -201,30 +193,6 @@ impl Taps {
         }
         out
     }
-}
-
-/// Spreads the `used` pixels of a row over lane `lane` of a block laid out as [sample][lane].
-fn load_lane(row: &[u8], used: &[Range<usize>], block: &mut [u8], lane: usize) {
-    let samples = used.iter().flat_map(|pixels| &row[pixels.start * 3..pixels.end * 3]);
-    for (cell, &sample) in block.chunks_exact_mut(LANES).zip(samples) {
-        cell[lane] = sample;
-    }
-}
-
-/// One output pixel of each lane.
-///
-/// The sums fit: absolute weights add up to less than 1.5 (a test checks), and
-/// 1.5 * 2^22 * 255 + 2^21 is below 2^31.
-fn weighted_pixels(block: &[u8], weights: &[i32]) -> [[u8; LANES]; 3] {
-    let mut sums = [[1i32 << (WEIGHT_BITS - 1); LANES]; 3];
-    for (pixel, &weight) in block.chunks_exact(3 * LANES).zip(weights) {
-        for (sums, samples) in sums.iter_mut().zip(pixel.chunks_exact(LANES)) {
-            for (sum, &sample) in sums.iter_mut().zip(samples) {
-                *sum += weight * i32::from(sample);
-            }
-        }
-    }
-    sums.map(|channel| channel.map(to_u8))
 }
 
 fn to_u8(sum: i32) -> u8 {
