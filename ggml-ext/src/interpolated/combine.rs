@@ -2,7 +2,7 @@
 
 use super::{Planned, Rows, Shape};
 use crate::simd::kernel::TAPS;
-use crate::simd::lanes::{Lanes, MAX, Task, store_up_to};
+use crate::simd::lanes::{Lanes, MAX, Task, write_up_to};
 
 /// The most rows that are summed up to one: parts x taps along y x cells of a position.
 pub(super) const MAX_TERMS: usize = 96;
@@ -65,6 +65,8 @@ pub(super) struct Combine<'a, const NV: usize> {
     pub(super) products: *const f32,
     pub(super) rows: *mut f32,
     pub(super) y: *mut f32,
+    /// Whether pixels begin cache lines, and are not read soon.
+    pub(super) streamed: bool,
     pub(super) first_out: usize,
     pub(super) sums: &'a mut [[f64; 2]; MAX_VECTORS * MAX],
 }
@@ -107,6 +109,7 @@ impl<L: Lanes, const NV: usize> Task<L> for Combine<'_, NV> {
             // SAFETY: the terms' rows are complete; the row of the map exists.
             unsafe { self.along_y::<L>(row, &terms[..n_terms]) }
         }
+        L::fence();
     }
 }
 
@@ -156,7 +159,7 @@ impl<const NV: usize> Combine<'_, NV> {
                 let y = self.y.add((pixel + column) * c_out + self.first_out);
                 for j in 0..NV {
                     let n = c_out.saturating_sub(self.first_out + j * L::N).min(L::N);
-                    store_up_to(sums[j], y.wrapping_add(j * L::N), n);
+                    write_up_to(sums[j], y.wrapping_add(j * L::N), n, self.streamed);
                     let [sum, squares] = moments[j];
                     moments[j] = [sum.add(sums[j]), squares.add_product(sums[j], sums[j])];
                 }

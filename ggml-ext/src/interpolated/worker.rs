@@ -6,7 +6,7 @@ use crate::simd::Kernel;
 use crate::simd::gemm::{Ahead, micro};
 use crate::simd::isa::ForIsa;
 use crate::simd::kernel::{Element, TAPS, Taps, gather};
-use crate::simd::lanes::{Lanes, MAX, Task};
+use crate::simd::lanes::{Lanes, MAX, Task, is_streamed};
 
 /// What a run reads and writes: the same for all threads.
 #[derive(Debug)]
@@ -104,6 +104,7 @@ impl<E: Element> Share<'_, E> {
                     products,
                     rows: products.add(n_products),
                     y: self.job.y.cast(),
+                    streamed: is_streamed(self.job.y, shape.c_out),
                     first_out,
                     sums: &mut sums,
                 };

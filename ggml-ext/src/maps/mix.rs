@@ -7,7 +7,7 @@ use crate::graph::Builder;
 use crate::interpolated::Rows;
 use crate::simd::Isa;
 use crate::simd::isa::ForIsa;
-use crate::simd::lanes::{Lanes, Task, load_up_to, store_up_to};
+use crate::simd::lanes::{Lanes, MAX, Task, is_streamed, load_up_to, write_up_to};
 use crate::tensor::Tensor;
 use std::cell::UnsafeCell;
 use std::ops::Range;
@@ -194,6 +194,7 @@ impl Pixels<'_> {
     /// The processor has the instruction set; nobody else accesses the pixels.
     #[inline(always)]
     unsafe fn all<L: Lanes>(&self) {
+        let streamed = is_streamed(self.y, self.mix.channels[1]);
         for level in &self.mix.levels {
             let end = level.first_pixel + level.width * level.height;
             let mine = self.pixels.start.max(level.first_pixel)..self.pixels.end.min(end);
@@ -205,14 +206,18 @@ impl Pixels<'_> {
                     unsafe {
                         let [c_in, c_out] = self.mix.channels;
                         let y = self.y.cast::<f32>().add(pixel * c_out + part.to);
+                        let streamed = streamed && part.to.is_multiple_of(MAX);
                         match &part.axes {
-                            None => self.own::<L>(part, &self.x[pixel * c_in..], y),
-                            Some([x, y_]) => self.between::<L>(part, [x[column], y_[row]], y),
+                            None => self.own::<L>(part, &self.x[pixel * c_in..], y, streamed),
+                            Some([x, y_]) => {
+                                self.between::<L>(part, [x[column], y_[row]], y, streamed)
+                            }
                         }
                     }
                 }
             }
         }
+        L::fence();
     }
 
     /// Factors and what is added, of the channels of a part.
@@ -225,9 +230,9 @@ impl Pixels<'_> {
 
     /// # Safety
     /// The processor has the instruction set; the part's channels can be read from pixel `x` and
-    /// written at `y`.
+    /// written at `y`, which begins a cache line if `streamed`.
     #[inline(always)]
-    unsafe fn own<L: Lanes>(&self, part: &MixPart, x: &[f32], y: *mut f32) {
+    unsafe fn own<L: Lanes>(&self, part: &MixPart, x: &[f32], y: *mut f32, streamed: bool) {
         let [factors, added] = self.affine(part);
         let x = x[part.from.first..][..part.from.n].as_ptr();
         let mut c = 0;
@@ -238,16 +243,22 @@ impl Pixels<'_> {
                 let v = load_up_to::<L>(added.add(c), n);
                 let v =
                     v.add_product(load_up_to(x.add(c), n), load_up_to(factors.add(c), n)).relu();
-                store_up_to(v, y.add(c), n);
+                write_up_to(v, y.add(c), n, streamed);
             }
             c += n;
         }
     }
 
     /// # Safety
-    /// The processor has the instruction set; the part's channels can be written at `y`.
+    /// The processor has the instruction set; the part's channels can be written at `to`, which begins a cache line if `streamed`.
     #[inline(always)]
-    unsafe fn between<L: Lanes>(&self, part: &MixPart, [x, y]: [Between; 2], to: *mut f32) {
+    unsafe fn between<L: Lanes>(
+        &self,
+        part: &MixPart,
+        [x, y]: [Between; 2],
+        to: *mut f32,
+        streamed: bool,
+    ) {
         let [factors, added] = self.affine(part);
         let level = &self.mix.levels[part.from.level];
         let corner = |i: usize| {
@@ -269,7 +280,8 @@ impl Pixels<'_> {
                 }
                 let upper = v[0].add_scaled(v[1].sub(v[0]), x.fraction);
                 let lower = v[2].add_scaled(v[3].sub(v[2]), x.fraction);
-                store_up_to(upper.add_scaled(lower.sub(upper), y.fraction), to.add(c), n);
+                let v = upper.add_scaled(lower.sub(upper), y.fraction);
+                write_up_to(v, to.add(c), n, streamed);
             }
             c += n;
         }

@@ -82,6 +82,20 @@ pub(crate) trait Lanes: Copy {
     /// `N` values can be written at `dst`, at any alignment of `f32`.
     unsafe fn store(self, dst: *mut f32);
 
+    /// Writes a cache line without reading it first, and without keeping it, if a vector is as long as one.
+    ///
+    /// # Safety
+    /// As for [`Lanes::store`]; `dst` begins a cache line. Other threads may read it behind [`Lanes::fence`].
+    #[inline(always)]
+    unsafe fn stream(self, dst: *mut f32) {
+        // SAFETY: the caller's word.
+        unsafe { self.store(dst) }
+    }
+
+    /// Makes what [`Lanes::stream`] wrote visible before anything that is written later.
+    #[inline(always)]
+    fn fence() {}
+
     /// `self + other`
     fn add(self, other: Self) -> Self;
 
@@ -176,6 +190,32 @@ pub(crate) unsafe fn load_up_to<L: Lanes>(src: *const f32, n: usize) -> L {
 pub(crate) unsafe fn store_up_to<L: Lanes>(v: L, dst: *mut f32, n: usize) {
     // SAFETY: the caller's word.
     unsafe { if n == L::N { v.store(dst) } else { store_first(v, dst, n) } }
+}
+
+/// Bytes of a result that are too many to be in a cache when it is read.
+const STREAMED: usize = 24 << 20;
+
+/// Whether rows of `n` floats are better written past the caches, by [`write_up_to`] at whole cache lines.
+pub(crate) fn is_streamed(rows: *mut [f32], n: usize) -> bool {
+    const LINE: usize = MAX * size_of::<f32>();
+    let whole = rows.addr().is_multiple_of(LINE) && n.is_multiple_of(MAX);
+    whole && rows.len() * size_of::<f32>() > STREAMED
+}
+
+/// As [`store_up_to`], past the caches if `streamed`.
+///
+/// # Safety
+/// As for [`store_first`], and [`Lanes::stream`] if `streamed`.
+#[inline(always)]
+pub(crate) unsafe fn write_up_to<L: Lanes>(v: L, dst: *mut f32, n: usize, streamed: bool) {
+    // SAFETY: the caller's word.
+    unsafe {
+        match (n == L::N, streamed) {
+            (true, true) => v.stream(dst),
+            (true, false) => v.store(dst),
+            _ => store_first(v, dst, n),
+        }
+    }
 }
 
 #[cfg(test)]

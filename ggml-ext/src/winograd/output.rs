@@ -4,7 +4,7 @@
 use super::geometry::Geometry;
 use super::moments::segment;
 use super::scheme::Lines;
-use crate::simd::lanes::{Lanes, Task, store_up_to};
+use crate::simd::lanes::{Lanes, Task, write_up_to};
 
 /// Makes the output of `tiles` in the output channels of a group.
 ///
@@ -29,6 +29,8 @@ pub(super) struct TransformOutput<
     pub(super) c_out: usize,
     pub(super) c_pad: usize,
     pub(super) y: *mut f32,
+    /// Whether pixels begin cache lines, and are not read soon.
+    pub(super) streamed: bool,
     pub(super) sums: *mut f32,
 }
 
@@ -40,6 +42,7 @@ struct Target {
     n_rows: usize,
     n_columns: usize,
     n_lanes: usize,
+    streamed: bool,
 }
 
 impl<L, S, const MR: usize, const NV: usize, const IN: usize, const OUT: usize> Task<L>
@@ -73,6 +76,7 @@ where
                         n_rows: OUT.min(level.h - at.y),
                         n_columns: OUT.min(level.w - at.x),
                         n_lanes: L::N.min(self.c_out - out),
+                        streamed: self.streamed,
                     };
                     let moments = target.write(&pixels);
                     let sums = self.sums.add(segment * 2 * self.c_pad + out);
@@ -81,6 +85,7 @@ where
                 out += L::N;
             }
         }
+        L::fence();
     }
 }
 
@@ -134,7 +139,7 @@ impl Target {
         for y in 0..OUT {
             for x in 0..OUT {
                 // SAFETY: the caller's word.
-                unsafe { pixels[y][x].store(self.pixel(y, x)) }
+                unsafe { write_up_to(pixels[y][x], self.pixel(y, x), L::N, self.streamed) }
             }
             let row = pixels[y];
             sums[y] = sum(row);
@@ -155,7 +160,7 @@ impl Target {
                 for x in 0..OUT {
                     if y < self.n_rows && x < self.n_columns {
                         let v = pixels[y][x];
-                        store_up_to(v, self.pixel(y, x), self.n_lanes);
+                        write_up_to(v, self.pixel(y, x), self.n_lanes, self.streamed);
                         moments = [moments[0].add(v), moments[1].add_product(v, v)];
                     }
                 }

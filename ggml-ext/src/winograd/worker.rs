@@ -12,7 +12,7 @@ use super::workspace::Workspace;
 use super::{Conv, Job};
 use crate::simd::isa::ForIsa;
 use crate::simd::kernel::{Element, Kernel};
-use crate::simd::lanes::Lanes;
+use crate::simd::lanes::{Lanes, is_streamed};
 use std::ops::Range;
 use std::sync::atomic::Ordering;
 
@@ -297,6 +297,7 @@ impl<S: Lines<IN, OUT>, const IN: usize, const OUT: usize> Worker<'_, S, IN, OUT
             c_out: problem.c_out,
             c_pad: problem.c_pad(),
             y: self.job.y.cast(),
+            streamed: is_streamed(self.job.y, problem.c_out),
             sums: self.floats(layout.sums),
         };
         // SAFETY: everything is inside of the workspace, or of the output, whose length was

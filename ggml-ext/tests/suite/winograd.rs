@@ -231,6 +231,32 @@ fn many_channels_of_few_tiles_go_chunk_by_chunk() {
     }
 }
 
+/// They are written past the caches where pixels begin cache lines.
+#[test]
+fn large_results_are_the_same_at_any_address() {
+    let (sides, channels) = ([[61, 83], [20, 75]], [8, 1024]);
+    let case = Case::new(&sides, channels);
+    for isa in isas() {
+        let options = Options { n_threads: 2, isa: Some(isa), ..Options::default() };
+        let conv = Conv::new(&sides, channels, options).unwrap();
+        let mut workspace = conv.workspace().unwrap();
+        let n = conv.n_pixels() * channels[1];
+        assert!(n * size_of::<f32>() > 25_000_000);
+        let mut run = |from_line: usize| {
+            let mut memory = vec![f32::NAN; n + 32];
+            let first = memory.as_ptr().align_offset(64) + from_line;
+            let mut moments = vec![Moments::default(); 2 * channels[1]];
+            let y = &mut memory[first..first + n];
+            let job = Job::new(&case.x, Kernel::F32(&case.weights), y, &mut moments);
+            conv.compute(&mut workspace, job, 2);
+            let y: Vec<u32> = y.iter().map(|v| v.to_bits()).collect();
+            (y, memory[first + n..].iter().all(|v| v.is_nan()))
+        };
+        let (aligned, rest_is_kept) = run(0);
+        assert!(rest_is_kept && aligned == run(1).0, "{isa:?}");
+    }
+}
+
 #[test]
 fn a_workspace_serves_other_convolutions_and_fewer_threads() {
     let (small, large) = (Case::new(&LEVELS, [4, 8]), Case::new(&LEVELS, [64, 36]));

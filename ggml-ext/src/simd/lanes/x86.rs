@@ -67,6 +67,18 @@ impl Lanes for Avx512 {
     }
 
     #[inline(always)]
+    unsafe fn stream(self, dst: *mut f32) {
+        // SAFETY: the caller's word.
+        unsafe { _mm512_stream_ps(dst, self.0) }
+    }
+
+    #[inline(always)]
+    fn fence() {
+        // SAFETY: SSE is part of the architecture.
+        unsafe { _mm_sfence() }
+    }
+
+    #[inline(always)]
     fn add(self, other: Self) -> Self {
         // SAFETY: a value exists, hence AVX-512F does.
         Avx512(unsafe { _mm512_add_ps(self.0, other.0) })
