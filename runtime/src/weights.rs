@@ -51,6 +51,16 @@ impl<'a, 'g> Weights<'a, 'g> {
         Ok(self.g.conv_3x3(maps, self.weight(base)?)?)
     }
 
+    /// The same, added to other maps.
+    pub(crate) fn conv_3x3_onto(
+        &self,
+        maps: &Maps<'g>,
+        base: &str,
+        onto: Option<&Maps<'g>>,
+    ) -> Result<Maps<'g>> {
+        Ok(self.g.conv_3x3_onto(maps, self.weight(base)?, onto)?)
+    }
+
     /// Convolution of any kernel without bias.
     pub(crate) fn conv_2d(
         &self,

@@ -17,6 +17,8 @@ pub(super) struct Convolved<'g> {
 
 struct Winograd {
     conv: Conv,
+    /// The number of the source that is added to, which is made before the maps are.
+    onto: Option<usize>,
     workspace: Arc<Workspace>,
     moments: Arc<SharedMoments>,
 }
@@ -27,19 +29,25 @@ impl CustomOp for Winograd {
         // backend at a time, by the caller's word.
         unsafe {
             let (y, moments) = (node.result(), self.moments.as_ptr());
-            let job = Job::from_raw(node.floats(0), node.kernel(1), y, moments);
+            let first = self.onto.map_or(0, |onto| onto + 1);
+            let job = Job::from_raw(node.floats(first), node.kernel(first + 1), y, moments);
+            let job = match self.onto {
+                Some(onto) => job.onto(node.floats(onto)),
+                None => job,
+            };
             self.conv.run(&self.workspace, &job, ith, nth, &mut ());
         }
     }
 }
 
 impl<'g> Builder<'g> {
-    /// Of maps `[C, pixels]`, one after the other. `None` if the kernel is not one for this.
+    /// Of maps `[C, pixels]`, one after the other, added to others. `None` if the kernel is not one for this.
     pub(super) fn winograd(
         &self,
         maps: Tensor<'g>,
         sides: &[[usize; 2]],
         kernel: Tensor<'g>,
+        onto: Option<Tensor<'g>>,
     ) -> Result<Option<Convolved<'g>>> {
         let [kw, kh, c_in, c_out] = kernel.ne();
         if !is_kernel(kernel) || [kw, kh] != [3, 3] || c_in % 4 != 0 || c_out % 4 != 0 {
@@ -52,8 +60,10 @@ impl<'g> Builder<'g> {
         let workspace = self.backend.scratch(&conv).map_err(failed)?;
         let moments = SharedMoments::new(sides.len() * c_out);
         let ne = [c_out, conv.n_pixels()];
-        let op = Arc::new(Winograd { conv, workspace, moments: moments.clone() });
-        let values = self.custom(&ne, &[maps, kernel], op, "conv_3x3");
+        let sources: Vec<_> = onto.into_iter().chain([maps, kernel]).collect();
+        let onto = onto.map(|_| 0);
+        let op = Arc::new(Winograd { conv, onto, workspace, moments: moments.clone() });
+        let values = self.custom(&ne, &sources, op, "conv_3x3");
         self.put_into_room(values, 0);
         Ok(Some(Convolved { values, moments }))
     }

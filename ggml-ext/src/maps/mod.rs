@@ -116,18 +116,6 @@ pub fn stored_shapes(
     sides.iter().enumerate().map(plane).collect()
 }
 
-/// The mosaics of maps that all are in one, of one layout, and as many as a node has sources for.
-fn mosaics<'g>(maps: &[Maps<'g>]) -> Option<(Mosaic, Vec<Tensor<'g>>)> {
-    let mosaic = |m: &Maps<'g>| match m.data {
-        Data::Mosaic(mosaic, whole) => Some((mosaic, whole)),
-        _ => None,
-    };
-    let all: Vec<_> = maps.iter().map(mosaic).collect::<Option<_>>()?;
-    let (first, _) = *all.first()?;
-    let fits = all.len() < crate::custom::MAX_SOURCES && all.iter().all(|(m, _)| *m == first);
-    fits.then(|| (first, all.into_iter().map(|(_, whole)| whole).collect()))
-}
-
 fn level_name(name: &str, level: usize) -> String {
     format!("{name}.{level}")
 }
@@ -215,10 +203,39 @@ impl<'g> Builder<'g> {
     /// # Errors
     /// [`crate::Error::Create`] if there is no memory for scratch space.
     pub fn conv_3x3(&self, maps: &Maps<'g>, kernel: Tensor<'g>) -> Result<Maps<'g>> {
+        self.conv_3x3_onto(maps, kernel, None)
+    }
+
+    /// As [`Builder::conv_3x3`], added to maps of the result's sizes.
+    ///
+    /// # Errors
+    /// As for [`Builder::conv_3x3`].
+    ///
+    /// # Panics
+    /// If the sizes differ.
+    pub fn conv_3x3_onto(
+        &self,
+        maps: &Maps<'g>,
+        kernel: Tensor<'g>,
+        onto: Option<&Maps<'g>>,
+    ) -> Result<Maps<'g>> {
         if maps.is_empty() {
             return Ok(maps.clone());
         }
         let n_channels = kernel.ne()[3];
+        if let Some(onto) = onto {
+            let same = onto.sides == maps.sides && onto.n_channels == n_channels;
+            assert!(same, "maps of the same size");
+            if let (&Data::Mosaic(mosaic, whole), &Data::Mosaic(m, sum)) = (&maps.data, &onto.data)
+                && mosaic == m
+                && let Some(sum) = self.winograd(whole, &[m.sides()], kernel, Some(sum))?
+            {
+                let data = Data::Mosaic(m, sum.values);
+                return Ok(Maps { sides: maps.sides.clone(), n_channels, data });
+            }
+            let convolved = self.conv_3x3(maps, kernel)?;
+            return Ok(Maps::batch(self.add(self.to_batch(onto), self.to_batch(&convolved))));
+        }
         let convolved = match &maps.data {
             Data::Upsampled(u) if packs(self.backend, maps.n_channels) => {
                 self.conv_of_upsampled(u, &maps.sides, kernel).map(Data::Convolved)
@@ -231,12 +248,12 @@ impl<'g> Builder<'g> {
             (_, Some(convolved)) => convolved,
             (&Data::Batch(batch), None) => Data::Batch(self.conv_2d(batch, kernel, 1, 1)),
             (&Data::Mosaic(mosaic, whole), None) => {
-                match self.winograd(whole, &[mosaic.sides()], kernel)? {
+                match self.winograd(whole, &[mosaic.sides()], kernel, None)? {
                     Some(convolved) => Data::Mosaic(mosaic, convolved.values),
                     None => Data::Batch(self.conv_2d(self.to_batch(maps), kernel, 1, 1)),
                 }
             }
-            _ => match self.winograd(self.to_packed(maps), &maps.sides, kernel)? {
+            _ => match self.winograd(self.to_packed(maps), &maps.sides, kernel, None)? {
                 Some(convolved) => Data::Convolved(convolved),
                 None => Data::Planes(self.conv_of_planes(&self.to_planes(maps), kernel)),
             },
@@ -263,19 +280,13 @@ impl<'g> Builder<'g> {
         Maps { data, ..maps.clone() }
     }
 
-    /// max(sum of the maps + bias, 0), pixel by pixel, `[W, H, C, n]`; `bias` is `[C]`.
-    ///
-    /// # Panics
-    /// If there are no maps, or they differ in size.
-    pub fn sum_relu(&self, maps: &[Maps<'g>], bias: Tensor<'g>) -> Tensor<'g> {
-        let same = |m: &Maps| m.sides == maps[0].sides && m.n_channels == maps[0].n_channels;
-        assert!(maps.iter().all(same), "maps of the same size");
-        if let Some((mosaic, mosaics)) = mosaics(maps) {
-            return self.take_out(mosaic, &mosaics, Some(bias));
+    /// max(maps + bias, 0), `[W, H, C, n]`, of `n` maps of one size; `bias` is `[C]`.
+    pub fn bias_relu(&self, maps: &Maps<'g>, bias: Tensor<'g>) -> Tensor<'g> {
+        if let Data::Mosaic(mosaic, whole) = maps.data {
+            return self.take_out(mosaic, whole, Some(bias));
         }
         let bias = self.reshape(bias, &[1, 1, bias.ne()[0]]);
-        let sum = maps.iter().map(|m| self.to_batch(m)).reduce(|a, b| self.add(a, b));
-        self.relu(self.add(sum.expect("maps"), bias))
+        self.relu(self.add(self.to_batch(maps), bias))
     }
 
     /// Has the graph compute the maps, though nobody reads them.
@@ -320,7 +331,7 @@ impl<'g> Builder<'g> {
         assert!(maps.sides.iter().all(|s| *s == [w, h]), "maps of one size");
         match &maps.data {
             Data::Batch(batch) => *batch,
-            &Data::Mosaic(mosaic, whole) => self.take_out(mosaic, &[whole], None),
+            &Data::Mosaic(mosaic, whole) => self.take_out(mosaic, whole, None),
             Data::Planes(planes) => {
                 let joined = planes.iter().copied().reduce(|a, b| self.concat(a, b, 3));
                 joined.unwrap_or(planes[0])

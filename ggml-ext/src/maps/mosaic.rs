@@ -70,36 +70,29 @@ pub fn mosaic_sides(side: [usize; 2], n: usize) -> [usize; 2] {
     Mosaic::new(side, n).sides()
 }
 
-/// Takes maps out of mosaics: their sum, plus a bias and not below zero if there is one, with the channels slowest.
+/// Takes maps out of a mosaic, plus a bias and not below zero if there is one, with the channels slowest.
 struct TakeOut {
     isa: Isa,
     mosaic: Mosaic,
     n_channels: usize,
-    n_mosaics: usize,
     with_bias: bool,
 }
 
-/// Channels that are summed before they are written in their places.
+/// Channels that are read before they are written in their places.
 const BLOCK: usize = 64;
 
 impl<'g> Builder<'g> {
-    /// Sum of mosaics of one layout, `[C, pixels]` each; with a bias `[C]`, max(sum + bias, 0). Gives `[W, H, C, n]`.
+    /// The maps of a mosaic `[C, pixels]`; with a bias `[C]`, max(map + bias, 0). Gives `[W, H, C, n]`.
     pub(super) fn take_out(
         &self,
         mosaic: Mosaic,
-        mosaics: &[Tensor<'g>],
+        whole: Tensor<'g>,
         bias: Option<Tensor<'g>>,
     ) -> Tensor<'g> {
-        let n_channels = mosaics[0].ne()[0];
-        let op = TakeOut {
-            isa: Isa::detect(),
-            mosaic,
-            n_channels,
-            n_mosaics: mosaics.len(),
-            with_bias: bias.is_some(),
-        };
+        let n_channels = whole.ne()[0];
+        let op = TakeOut { isa: Isa::detect(), mosaic, n_channels, with_bias: bias.is_some() };
         let [w, h] = mosaic.side;
-        let sources: Vec<_> = mosaics.iter().copied().chain(bias).collect();
+        let sources: Vec<_> = [whole].into_iter().chain(bias).collect();
         self.custom(&[w, h, n_channels, mosaic.n], &sources, Arc::new(op), "take_out")
     }
 }
@@ -127,9 +120,7 @@ impl CustomOp for TakeOut {
                 let dst = node.result().cast::<f32>().add((map * c + first) * w * h);
                 std::slice::from_raw_parts_mut(dst, len)
             };
-            for k in 0..self.n_mosaics {
-                assert_eq!(node.floats(k).len(), n_pixels * c, "length of a mosaic");
-            }
+            assert_eq!(node.floats(0).len(), n_pixels * c, "length of the mosaic");
             // SAFETY: the instruction set was detected.
             unsafe { self.isa.run(Block { op: self, node, map, channels: [first, n], dst }) }
         }
@@ -161,25 +152,22 @@ impl<L: Lanes> Task<L> for Block<'_> {
         for y in 0..h {
             for x in 0..w {
                 let at = (op.mosaic.pixel(self.map, y) + x) * c + first;
-                let mut sums = [0.0f32; BLOCK];
+                let mut values = [0.0f32; BLOCK];
                 for from in (0..n).step_by(L::N) {
                     let lanes = L::N.min(n - from);
                     // SAFETY: the instruction set by the caller's word; the lanes are channels that
                     // exist, by the slices.
                     unsafe {
-                        let mut sum = L::splat(0.0);
-                        for k in 0..op.n_mosaics {
-                            let src = &self.node.floats(k)[at + from..][..lanes];
-                            sum = sum.add(load_up_to(src.as_ptr(), lanes));
-                        }
+                        let src = &self.node.floats(0)[at + from..][..lanes];
+                        let mut v = load_up_to::<L>(src.as_ptr(), lanes);
                         if op.with_bias {
-                            let bias = &self.node.floats(op.n_mosaics)[first + from..][..lanes];
-                            sum = sum.add(load_up_to(bias.as_ptr(), lanes)).relu();
+                            let bias = &self.node.floats(1)[first + from..][..lanes];
+                            v = v.add(load_up_to(bias.as_ptr(), lanes)).relu();
                         }
-                        store_up_to(sum, sums[from..].as_mut_ptr(), lanes);
+                        store_up_to(v, values[from..].as_mut_ptr(), lanes);
                     }
                 }
-                for (channel, &v) in self.dst.chunks_exact_mut(w * h).zip(&sums) {
+                for (channel, &v) in self.dst.chunks_exact_mut(w * h).zip(&values) {
                     channel[y * w + x] = v;
                 }
             }

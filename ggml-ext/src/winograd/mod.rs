@@ -103,6 +103,7 @@ pub struct Conv {
 pub struct Job<'a> {
     x: &'a [f32],
     kernel: Kernel<'a>,
+    onto: Option<&'a [f32]>,
     y: *mut [f32],
     moments: *mut [Moments],
     /// The two above.
@@ -125,7 +126,12 @@ impl<'a> Job<'a> {
         y: &'a mut [f32],
         moments: &'a mut [Moments],
     ) -> Job<'a> {
-        Job { x, kernel, y, moments, written: PhantomData }
+        Job { x, kernel, onto: None, y, moments, written: PhantomData }
+    }
+
+    /// Adds what is at the same place here, of the output's size, to each value of the output.
+    pub fn onto(self, onto: &'a [f32]) -> Job<'a> {
+        Job { onto: Some(onto), ..self }
     }
 
     /// [`Job::new`] from pointers, for threads that do not share a `Job`.
@@ -139,7 +145,7 @@ impl<'a> Job<'a> {
         y: *mut [f32],
         moments: *mut [Moments],
     ) -> Job<'a> {
-        Job { x, kernel, y, moments, written: PhantomData }
+        Job { x, kernel, onto: None, y, moments, written: PhantomData }
     }
 }
 
@@ -314,6 +320,7 @@ impl Conv {
         assert!(workspace.teams.len() >= plan.n_teams, "the workspace is for fewer threads");
         assert_eq!(job.x.len(), self.geometry.n_pixels * p.c_in, "length of x");
         assert_eq!(job.y.len(), self.geometry.n_pixels * p.c_out, "length of y");
+        assert!(job.onto.is_none_or(|o| o.len() == job.y.len()), "length of what is added to");
         assert_eq!(job.kernel.len(), 9 * p.c_in * p.c_out, "length of the kernel");
         assert_eq!(job.moments.len(), p.n_levels * p.c_out, "length of the moments");
     }

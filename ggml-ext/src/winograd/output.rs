@@ -4,7 +4,7 @@
 use super::geometry::Geometry;
 use super::moments::segment;
 use super::scheme::Lines;
-use crate::simd::lanes::{Lanes, Task, write_up_to};
+use crate::simd::lanes::{Lanes, Task, load_up_to, write_up_to};
 
 /// Makes the output of `tiles` in the output channels of a group.
 ///
@@ -29,6 +29,8 @@ pub(super) struct TransformOutput<
     pub(super) c_out: usize,
     pub(super) c_pad: usize,
     pub(super) y: *mut f32,
+    /// What is added to, laid out like the output.
+    pub(super) onto: Option<*const f32>,
     /// Whether pixels begin cache lines, and are not read soon.
     pub(super) streamed: bool,
     pub(super) sums: *mut f32,
@@ -69,15 +71,19 @@ where
                     let (panel, kernel) = (tile / MR, lane / outs);
                     let m = self.m.add(panel * IN * IN * self.m_point);
                     let m = m.add((kernel * MR + tile % MR) * outs + lane % outs);
-                    let pixels = transform::<L, S, IN, OUT>(self.scheme, m, self.m_point);
+                    let mut pixels = transform::<L, S, IN, OUT>(self.scheme, m, self.m_point);
+                    let first = pixel * self.c_out + out;
                     let target = Target {
-                        first: self.y.add(pixel * self.c_out + out),
+                        first: self.y.add(first),
                         strides: [level.w * self.c_out, self.c_out],
                         n_rows: OUT.min(level.h - at.y),
                         n_columns: OUT.min(level.w - at.x),
                         n_lanes: L::N.min(self.c_out - out),
                         streamed: self.streamed,
                     };
+                    if let Some(onto) = self.onto {
+                        target.add(&mut pixels, onto.add(first));
+                    }
                     let moments = target.write(&pixels);
                     let sums = self.sums.add(segment * 2 * self.c_pad + out);
                     add(moments, sums, self.c_pad, is_first);
@@ -119,6 +125,27 @@ unsafe fn transform<L: Lanes, S: Lines<IN, OUT>, const IN: usize, const OUT: usi
 }
 
 impl Target {
+    /// Adds what is there for the same tile, `first` for its first pixel, to the pixels that exist.
+    ///
+    /// # Safety
+    /// The processor has the instruction set; the pixels that exist can be read there, `n_lanes` floats each.
+    #[inline(always)]
+    unsafe fn add<L: Lanes, const OUT: usize>(
+        &self,
+        pixels: &mut [[L; OUT]; OUT],
+        first: *const f32,
+    ) {
+        for y in 0..self.n_rows {
+            for x in 0..self.n_columns {
+                // SAFETY: the caller's word; only pixels that exist are read.
+                unsafe {
+                    let from = first.add(y * self.strides[0] + x * self.strides[1]);
+                    pixels[y][x] = load_up_to::<L>(from, self.n_lanes).add(pixels[y][x]);
+                }
+            }
+        }
+    }
+
     /// Writes the pixels that exist; gives their sum and sum of squares.
     ///
     /// # Safety

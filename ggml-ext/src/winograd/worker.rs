@@ -297,6 +297,7 @@ impl<S: Lines<IN, OUT>, const IN: usize, const OUT: usize> Worker<'_, S, IN, OUT
             c_out: problem.c_out,
             c_pad: problem.c_pad(),
             y: self.job.y.cast(),
+            onto: self.job.onto.map(<[f32]>::as_ptr),
             streamed: is_streamed(self.job.y, problem.c_out),
             sums: self.floats(layout.sums),
         };

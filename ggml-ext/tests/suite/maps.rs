@@ -174,16 +174,16 @@ fn regions(c: usize, plainly: bool) -> Vec<f32> {
         let (x, input) = g.input("kernel", &[n_kernel + c]);
         let kernel = g.reshape(g.slice(x, 0, 0, n_kernel), &[3, 3, c, c]);
         let maps = g.stored_maps(&set, "maps", &sides, c).expect("maps");
-        let (mut convolved, mut rois) = (Vec::new(), Vec::new());
+        let (mut sum, mut rois) = (None, Vec::new());
         for (l, side) in sides.iter().enumerate() {
             let scale = side[0] as f32 / 12.0;
             let params = RoiAlignParams { output_size: 7, sampling_ratio: 2, spatial_scale: scale };
             let (pooled, roi) = g.roi_align(&maps, l, boxes.len(), params);
             let pooled = if plainly { Maps::batch(g.to_batch(&pooled)) } else { pooled };
-            convolved.push(g.conv_3x3(&pooled, kernel)?);
+            sum = Some(g.conv_3x3_onto(&pooled, kernel, sum.as_ref())?);
             rois.push(roi);
         }
-        let sum = g.sum_relu(&convolved, g.slice(x, 0, n_kernel, c));
+        let sum = g.bias_relu(&sum.expect("levels"), g.slice(x, 0, n_kernel, c));
         Ok::<_, Error>((input, rois, g.output(sum, "y")))
     })
     .expect("a graph");

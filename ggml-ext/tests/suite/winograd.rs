@@ -258,6 +258,27 @@ fn large_results_are_the_same_at_any_address() {
 }
 
 #[test]
+fn outputs_are_added_to_what_there_is() {
+    let (sides, channels) = ([[9, 14], [13, 5]], [20, 36]);
+    let case = Case::new(&sides, channels);
+    for kind in kinds() {
+        let (alone, _) = case.run(Kernel::F32(&case.weights), kind, 1, LARGE);
+        let onto = Random(5).vec(alone.len());
+        let options = Options { isa: Some(kind.0), scheme: Some(kind.1), ..Options::default() };
+        let conv = Conv::new(&sides, channels, options).unwrap();
+        let mut workspace = conv.workspace().unwrap();
+        let mut y = vec![f32::NAN; alone.len()];
+        let mut moments = vec![Moments::default(); 2 * channels[1]];
+        let job = Job::new(&case.x, Kernel::F32(&case.weights), &mut y, &mut moments).onto(&onto);
+        conv.compute(&mut workspace, job, 1);
+        let sums: Vec<f32> = alone.iter().zip(&onto).map(|(v, o)| o + v).collect();
+        assert_eq!(y, sums, "{kind:?}");
+        let expected: Vec<f64> = sums.iter().map(|&v| f64::from(v)).collect();
+        case.check_moments(&y, &moments, &expected, &format!("{kind:?}"));
+    }
+}
+
+#[test]
 fn a_workspace_serves_other_convolutions_and_fewer_threads() {
     let (small, large) = (Case::new(&LEVELS, [4, 8]), Case::new(&LEVELS, [64, 36]));
     let options = Options { n_threads: 2, ..Options::default() };

@@ -47,15 +47,15 @@ fn sum_of_convs<'g>(
     w: &Weights<'_, 'g>,
     pooled: &[Maps<'g>],
 ) -> Result<Tensor<'g>> {
-    let (mut convolved, mut bias): (_, Option<Tensor<'g>>) = (Vec::new(), None);
+    let mut sums: Option<(Maps<'g>, Tensor<'g>)> = None;
     for (l, roi) in pooled.iter().enumerate() {
-        let name = gguf::pconv(l as u32);
-        convolved.push(w.conv_3x3(roi, &name)?);
-        let own = w.bias(&name)?;
-        bias = Some(bias.map_or(own, |b| g.add(b, own)));
+        let (name, before) = (gguf::pconv(l as u32), sums.as_ref());
+        let maps = w.conv_3x3_onto(roi, &name, before.map(|(maps, _)| maps))?;
+        let bias = w.bias(&name)?;
+        sums = Some((maps, before.map_or(bias, |&(_, sum)| g.add(sum, bias))));
     }
-    let bias = bias.ok_or_else(|| crate::Error::internal("a model without levels"))?;
-    Ok(g.sum_relu(&convolved, bias))
+    let (maps, bias) = sums.ok_or_else(|| crate::Error::internal("a model without levels"))?;
+    Ok(g.bias_relu(&maps, bias))
 }
 
 /// The box's own embedding: two linear layers, each with ReLU and LayerNorm.

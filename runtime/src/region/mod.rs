@@ -13,11 +13,13 @@ use ggml_ext::weights::TensorSet;
 use gpt4roi_models::hparams::MmprojHparams;
 use std::sync::Arc;
 
-/// Regions that one graph run handles; more go in several runs, so that memory stays bounded: 4.4 MB a region at
-/// the published sizes, beside 215 MB of pyramid and convolutions.
-const MAX_PER_RUN: usize = 22;
-/// The same where memory is short.
-const FEW_PER_RUN: usize = 4;
+/// Regions that one graph run handles on the CPU; more go in several runs, so that memory stays bounded. At the published
+/// sizes these take no more than the pyramid's graph did, whose memory they use.
+const MAX_ON_CPU: usize = 32;
+/// The same elsewhere, where more is kept in between.
+const MAX_ELSEWHERE: usize = 22;
+/// And where memory is short besides.
+const FEW_ELSEWHERE: usize = 4;
 /// Graphs kept, one for each number of regions asked for lately.
 const MAX_GRAPHS: usize = 4;
 
@@ -68,7 +70,11 @@ impl RegionStage {
             weights: weights.clone(),
             pyramid: pyramid.clone(),
             tracing,
-            max_per_run: if low_memory { FEW_PER_RUN } else { MAX_PER_RUN },
+            max_per_run: match low_memory {
+                _ if memory.backend().is_cpu() => MAX_ON_CPU,
+                true => FEW_ELSEWHERE,
+                false => MAX_ELSEWHERE,
+            },
             graphs: Vec::new(),
         }
     }
