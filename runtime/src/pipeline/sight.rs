@@ -14,7 +14,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 /// Bytes of the convolutions' scratch space where memory is short.
-pub(crate) const LOW_SCRATCH: usize = 36_000_000;
+pub(crate) const LOW_SCRATCH: usize = 60_000_000;
 /// Images whose vectors are kept.
 const MAX_IMAGES: usize = 4;
 /// Region vectors that are kept of an image; those of the question at hand always are.
