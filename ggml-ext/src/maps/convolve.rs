@@ -17,8 +17,8 @@ pub(super) struct Convolved<'g> {
 
 struct Winograd {
     conv: Conv,
-    /// The number of the source that is added to, which is made before the maps are.
-    onto: Option<usize>,
+    /// Whether the first source is what is added to. It comes first so that it is made before the maps are.
+    is_onto: bool,
     workspace: Arc<Workspace>,
     moments: Arc<SharedMoments>,
 }
@@ -29,12 +29,11 @@ impl CustomOp for Winograd {
         // backend at a time, by the caller's word.
         unsafe {
             let (y, moments) = (node.result(), self.moments.as_ptr());
-            let first = self.onto.map_or(0, |onto| onto + 1);
-            let job = Job::from_raw(node.floats(first), node.kernel(first + 1), y, moments);
-            let job = match self.onto {
-                Some(onto) => job.onto(node.floats(onto)),
-                None => job,
-            };
+            let maps = usize::from(self.is_onto);
+            let mut job = Job::from_raw(node.floats(maps), node.kernel(maps + 1), y, moments);
+            if self.is_onto {
+                job = job.onto(node.floats(0));
+            }
             self.conv.run(&self.workspace, &job, ith, nth, &mut ());
         }
     }
@@ -61,8 +60,8 @@ impl<'g> Builder<'g> {
         let moments = SharedMoments::new(sides.len() * c_out);
         let ne = [c_out, conv.n_pixels()];
         let sources: Vec<_> = onto.into_iter().chain([maps, kernel]).collect();
-        let onto = onto.map(|_| 0);
-        let op = Arc::new(Winograd { conv, onto, workspace, moments: moments.clone() });
+        let is_onto = onto.is_some();
+        let op = Arc::new(Winograd { conv, is_onto, workspace, moments: moments.clone() });
         let values = self.custom(&ne, &sources, op, "conv_3x3");
         self.put_into_room(values, 0);
         Ok(Some(Convolved { values, moments }))
