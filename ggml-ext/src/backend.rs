@@ -2,6 +2,7 @@
 
 use crate::cancel::{CancelToken, poll_cancelled};
 use crate::device::{CPU, DeviceInfo, DeviceKind, find_device};
+use crate::float_gemm::Floats;
 use crate::rehearsal::Rehearsal;
 use crate::replace::Replacements;
 use crate::winograd::{self, Conv, Workspace};
@@ -190,7 +191,7 @@ impl Backend {
             }
         }
         let replacements = match info.kind {
-            DeviceKind::Cpu => Some(Mutex::new(Replacements::new(n_threads, true)?)),
+            DeviceKind::Cpu => Some(Mutex::new(Replacements::new(n_threads, true, Floats::new())?)),
             _ => None,
         };
         let (running, scratch) = (Mutex::new(()), Mutex::default());

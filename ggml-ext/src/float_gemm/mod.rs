@@ -16,6 +16,8 @@ mod panel;
 mod rows;
 #[cfg(test)]
 mod tests;
+#[cfg(target_arch = "x86_64")]
+mod tiles;
 
 use crate::DType;
 use crate::barrier::{Barrier, Counter};
@@ -40,16 +42,50 @@ const SLAB: usize = 64 * CHUNK;
 /// Products of matrices of floats.
 pub(crate) struct Floats {
     isa: Isa,
+    /// Whether to use AMX.
+    on_tiles: bool,
     room: Room,
 }
 
 impl Floats {
     pub(crate) fn new() -> Floats {
+        Floats { on_tiles: has_tiles(), ..Floats::in_vectors() }
+    }
+
+    /// Without AMX, which is faster for many columns only, while a column must not depend on how many there are.
+    pub(crate) fn in_vectors() -> Floats {
         Floats::on(Isa::detect())
     }
 
     fn on(isa: Isa) -> Floats {
-        Floats { isa, room: Room::default() }
+        Floats { isa, on_tiles: false, room: Room::default() }
+    }
+
+    /// Rows that are longer are a few large matrices', which columns come to one by one.
+    fn is_on_tiles(&self, product: &Product) -> bool {
+        self.on_tiles && product.n_in <= SLAB
+    }
+
+    /// # Safety
+    /// As for [`Gemm::run`]; there is AMX.
+    #[cfg(target_arch = "x86_64")]
+    unsafe fn run_on_tiles(&self, run: Run) {
+        use crate::simd::amx;
+        use tiles::OnTiles;
+        let room = &self.room;
+        // SAFETY: the caller's word; and there is AMX.
+        unsafe {
+            match run.product.dtype {
+                DType::F16 => amx::call(OnTiles(&Typed::<f16>::new(run, room))),
+                DType::Bf16 => amx::call(OnTiles(&Typed::<bf16>::new(run, room))),
+                _ => amx::call(OnTiles(&Typed::<f32>::new(run, room))),
+            }
+        }
+    }
+
+    #[cfg(not(target_arch = "x86_64"))]
+    unsafe fn run_on_tiles(&self, _: Run) {
+        unreachable!("there is no AMX");
     }
 }
 
@@ -58,7 +94,7 @@ impl Gemm for Floats {
         let is_fastest = match product.dtype {
             DType::F32 => true,
             DType::F16 => !multiplies_f16(),
-            DType::Bf16 => !multiplies_bf16(),
+            DType::Bf16 => self.is_on_tiles(product) || !multiplies_bf16(),
             _ => false,
         };
         is_fastest
@@ -68,6 +104,10 @@ impl Gemm for Floats {
     }
 
     fn reserve(&mut self, product: &Product, n_threads: usize) {
+        #[cfg(target_arch = "x86_64")]
+        if self.is_on_tiles(product) {
+            return tiles::reserve(&mut self.room.tiles, *product, n_threads);
+        }
         if product.n_columns > FEW {
             self.room.columns.reserve_floats(product.n_in.min(SLAB) * product.n_columns);
             self.room.rows.reserve_floats(self.isa.micro().outs() * CHUNK * n_threads);
@@ -75,20 +115,30 @@ impl Gemm for Floats {
     }
 
     fn bytes(&self) -> usize {
-        self.room.columns.bytes() + self.room.rows.bytes()
+        self.room.columns.bytes() + self.room.rows.bytes() + self.room.tiles.bytes()
     }
 
     unsafe fn run(&self, run: Run) {
-        let Floats { isa, room } = self;
+        let Floats { isa, room, .. } = self;
         // SAFETY: the instruction set is available; the rest is the caller's word.
         unsafe {
+            if self.is_on_tiles(&run.product) {
+                return self.run_on_tiles(run);
+            }
             match run.product.dtype {
-                DType::F16 => isa.run(Typed { run, room, element: PhantomData::<f16> }),
-                DType::Bf16 => isa.run(Typed { run, room, element: PhantomData::<bf16> }),
-                _ => isa.run(Typed { run, room, element: PhantomData::<f32> }),
+                DType::F16 => isa.run(Typed::<f16>::new(run, room)),
+                DType::Bf16 => isa.run(Typed::<bf16>::new(run, room)),
+                _ => isa.run(Typed::<f32>::new(run, room)),
             }
         }
     }
+}
+
+fn has_tiles() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return crate::simd::amx::is_available();
+    #[cfg(not(target_arch = "x86_64"))]
+    false
 }
 
 /// Whether the processor has instructions for products of halves, which ggml uses.
@@ -114,6 +164,8 @@ struct Room {
     columns: Scratch<Line>,
     /// Of each thread, a chunk of a panel of rows.
     rows: Scratch<Line>,
+    /// What AMX works on.
+    tiles: Scratch<Line>,
     barrier: Barrier,
     next: Counter,
 }
@@ -123,6 +175,12 @@ struct Typed<'a, E> {
     run: Run,
     room: &'a Room,
     element: PhantomData<E>,
+}
+
+impl<E> Typed<'_, E> {
+    fn new(run: Run, room: &Room) -> Typed<'_, E> {
+        Typed { run, room, element: PhantomData }
+    }
 }
 
 impl<E: Element> ForIsa for Typed<'_, E> {

@@ -28,8 +28,12 @@ impl Case {
         Case { product, weights, columns: noise(2, n_in * n_columns) }
     }
 
-    fn run(&self, isa: Isa, n_threads: usize) -> Vec<f32> {
-        compute(&mut Floats::on(isa), self.product, &self.weights, &self.columns, n_threads)
+    fn run(&self, way: Way, n_threads: usize) -> Vec<f32> {
+        let mut floats = match way {
+            Way::Vectors(isa) => Floats::on(isa),
+            Way::Tiles => Floats { on_tiles: true, ..Floats::on(Isa::detect()) },
+        };
+        compute(&mut floats, self.product, &self.weights, &self.columns, n_threads)
     }
 
     /// The product, and the sum of magnitudes.
@@ -49,19 +53,27 @@ impl Case {
     }
 }
 
-fn isas() -> impl Iterator<Item = Isa> {
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    Vectors(Isa),
+    Tiles,
+}
+
+/// All that this processor has.
+fn ways() -> impl Iterator<Item = Way> {
     let all = [Isa::Avx512, Isa::Avx2, Isa::Neon, Isa::Portable];
-    all.into_iter().filter(|isa| isa.is_available())
+    let vectors = all.into_iter().filter(|isa| isa.is_available()).map(Way::Vectors);
+    vectors.chain(has_tiles().then_some(Way::Tiles))
 }
 
 fn check(dtype: DType, sizes: [usize; 3], n_threads: usize) {
     let case = Case::new(dtype, sizes);
-    for isa in isas() {
-        let got = case.run(isa, n_threads);
+    for way in ways() {
+        let got = case.run(way, n_threads);
         for (i, (got, [want, magnitude])) in got.iter().zip(case.expected()).enumerate() {
             let off = (f64::from(*got) - want).abs();
             let bound = 1e-6 * magnitude;
-            assert!(off <= bound, "{isa:?}, {dtype:?} {sizes:?}, {i}: {got}, not {want}");
+            assert!(off <= bound, "{way:?}, {dtype:?} {sizes:?}, {i}: {got}, not {want}");
         }
     }
 }
@@ -108,12 +120,12 @@ fn threads_share_the_work() {
 fn a_column_does_not_depend_on_the_others() {
     for dtype in TYPES {
         let all = Case::new(dtype, [600, 300, 29]);
-        for isa in isas() {
-            let together = all.run(isa, 3);
+        for way in ways() {
+            let together = all.run(way, 3);
             for (i, column) in all.columns.chunks_exact(600).enumerate() {
                 let product = Product { n_columns: 1, ..all.product };
                 let alone = Case { product, weights: all.weights.clone(), columns: column.into() };
-                assert_eq!(alone.run(isa, 1), together[300 * i..][..300], "{dtype:?} {isa:?} {i}");
+                assert_eq!(alone.run(way, 1), together[300 * i..][..300], "{dtype:?} {way:?} {i}");
             }
         }
     }
@@ -123,9 +135,9 @@ fn a_column_does_not_depend_on_the_others() {
 fn what_is_no_number_stays_in_its_column() {
     let mut case = Case::new(DType::F32, [300, 64, 3]);
     case.columns[300..600].fill(f32::INFINITY);
-    for isa in isas() {
-        let got = case.run(isa, 1);
-        assert!(got[..64].iter().chain(&got[128..]).all(|v| v.is_finite()), "{isa:?}");
-        assert!(got[64..128].iter().all(|v| !v.is_finite()), "{isa:?}");
+    for way in ways() {
+        let got = case.run(way, 1);
+        assert!(got[..64].iter().chain(&got[128..]).all(|v| v.is_finite()), "{way:?}");
+        assert!(got[64..128].iter().all(|v| !v.is_finite()), "{way:?}");
     }
 }

@@ -3,6 +3,7 @@
 
 use super::Model;
 use crate::backend::owned;
+use crate::float_gemm::Floats;
 use crate::graph::{PlacedNode, placed_node};
 use crate::replace::Replacements;
 use crate::{Result, sys};
@@ -31,8 +32,11 @@ impl Capture {
         n_threads: usize,
     ) -> Result<Option<Capture>> {
         let plain = model.is_in_place();
-        let replacements =
-            if model.is_on_cpu() { Some(Replacements::new(n_threads, plain)?) } else { None };
+        let replacements = if model.is_on_cpu() {
+            Some(Replacements::new(n_threads, plain, Floats::in_vectors())?)
+        } else {
+            None
+        };
         let wanted = prefix.is_some() || replacements.is_some();
         let (rows, nodes) = Default::default();
         Ok(wanted.then(|| Capture { prefix, model: model.clone(), replacements, rows, nodes }))

@@ -1,8 +1,7 @@
 //! K-quants, as `ggml-common.h` and `dequantize_row_*` in `ggml-quants.c` define them: values of 4 to 6 bits, each group with a scale
 //! and a minimum of its own.
 
-use super::affine::Affine;
-use super::kind::Panel;
+use super::affine::{Affine, Scales, Unpacked};
 use super::quads::{MAX_ROWS, Quads, Rows};
 use half::f16;
 
@@ -16,16 +15,16 @@ impl Affine for Q4K {
     const LARGEST: usize = 15;
 
     #[inline(always)]
-    unsafe fn unpack<L: Quads>(rows: Rows, panel: &mut Panel) {
+    unsafe fn unpack<L: Quads, U: Unpacked<L>>(rows: Rows, to: &mut U) {
         // SAFETY: the caller's word; what is read lies in the super-blocks.
         unsafe {
-            scales::<L>(rows, panel);
+            scales::<L, U>(rows, to);
             for i in 0..8 {
                 let bytes = L::gather(rows.at(16 + 16 * i));
                 for (j, v) in bytes.into_iter().enumerate() {
                     let low = first_of_64(i) + j;
-                    put::<L>(panel, low, L::and(v, 15));
-                    put::<L>(panel, low + 8, L::and(L::shr(v, 4), 15));
+                    to.put(low, L::and(v, 15));
+                    to.put(low + 8, L::and(L::shr(v, 4), 15));
                 }
             }
         }
@@ -38,10 +37,10 @@ impl Affine for Q5K {
     const LARGEST: usize = 31;
 
     #[inline(always)]
-    unsafe fn unpack<L: Quads>(rows: Rows, panel: &mut Panel) {
+    unsafe fn unpack<L: Quads, U: Unpacked<L>>(rows: Rows, to: &mut U) {
         // SAFETY: the caller's word; what is read lies in the super-blocks.
         unsafe {
-            scales::<L>(rows, panel);
+            scales::<L, U>(rows, to);
             let fifth = [L::gather(rows.at(16)), L::gather(rows.at(32))];
             for i in 0..8 {
                 let bytes = L::gather(rows.at(48 + 16 * i));
@@ -49,9 +48,9 @@ impl Affine for Q5K {
                 for (j, v) in bytes.into_iter().enumerate() {
                     let (low, fifth) = (first_of_64(i) + j, fifth[i % 2][j]);
                     let high_bit = L::shl(L::and(L::shr(fifth, bit), 1), 4);
-                    put::<L>(panel, low, L::or(L::and(v, 15), high_bit));
+                    to.put(low, L::or(L::and(v, 15), high_bit));
                     let high_bit = L::shl(L::and(L::shr(fifth, bit + 1), 1), 4);
-                    put::<L>(panel, low + 8, L::or(L::and(L::shr(v, 4), 15), high_bit));
+                    to.put(low + 8, L::or(L::and(L::shr(v, 4), 15), high_bit));
                 }
             }
         }
@@ -62,9 +61,10 @@ impl Affine for Q6K {
     const BYTES: usize = 210;
     const GROUP: usize = 16;
     const LARGEST: usize = 63;
+    const CENTRE: i16 = 32;
 
     #[inline(always)]
-    unsafe fn unpack<L: Quads>(rows: Rows, panel: &mut Panel) {
+    unsafe fn unpack<L: Quads, U: Unpacked<L>>(rows: Rows, to: &mut U) {
         const HIGH: usize = 128; // where the high bits are
         const SCALES: usize = 192;
         const FACTOR: usize = 208;
@@ -75,11 +75,7 @@ impl Affine for Q6K {
                 factors[i] = rows.at(FACTOR).row(i).cast::<f16>().read_unaligned();
             }
             let factor = L::load_halves(factors.as_ptr());
-            let bytes = L::gather(rows.at(SCALES));
-            for g in 0..16 {
-                let scale = L::mul(factor, L::signed_byte(bytes[g / 4], g as i32 % 4));
-                put_scale::<L>(panel, g, scale, L::mul(scale, L::splat(-32.0)));
-            }
+            to.set_scales(Scales::Signed { factor, scales: L::gather(rows.at(SCALES)) });
             for half in 0..2 {
                 for i in 0..2 {
                     let first = L::gather(rows.at(64 * half + 16 * i));
@@ -88,10 +84,10 @@ impl Affine for Q6K {
                     for j in 0..4 {
                         let [a, b, h] = [first[j], second[j], high[j]];
                         let quad = 32 * half + 4 * i + j;
-                        put::<L>(panel, quad, six::<L>(a, 0, h, 0));
-                        put::<L>(panel, quad + 8, six::<L>(b, 0, h, 2));
-                        put::<L>(panel, quad + 16, six::<L>(a, 4, h, 4));
-                        put::<L>(panel, quad + 24, six::<L>(b, 4, h, 6));
+                        to.put(quad, six::<L>(a, 0, h, 0));
+                        to.put(quad + 8, six::<L>(b, 0, h, 2));
+                        to.put(quad + 16, six::<L>(a, 4, h, 4));
+                        to.put(quad + 24, six::<L>(b, 4, h, 6));
                     }
                 }
             }
@@ -103,21 +99,6 @@ impl Affine for Q6K {
 #[inline(always)]
 fn first_of_64(sixteenth: usize) -> usize {
     sixteenth / 2 * 16 + sixteenth % 2 * 4
-}
-
-#[inline(always)]
-unsafe fn put<L: Quads>(panel: &mut Panel, quad: usize, v: L::Bytes) {
-    // SAFETY: the caller's word; a quad has room for the bytes of all rows.
-    unsafe { L::store_bytes(v, panel.quads[quad].as_mut_ptr()) }
-}
-
-#[inline(always)]
-unsafe fn put_scale<L: Quads>(panel: &mut Panel, g: usize, scale: L::Floats, minus: L::Floats) {
-    // SAFETY: the caller's word; there is a float for each row.
-    unsafe {
-        L::store(scale, panel.scale[g].as_mut_ptr());
-        L::store(minus, panel.minus[g].as_mut_ptr());
-    }
 }
 
 /// Four bits of `low` from `shift` on, and above them two bits of `high`.
@@ -133,19 +114,14 @@ unsafe fn six<L: Quads>(low: L::Bytes, shift: i32, high: L::Bytes, high_shift: i
 /// The eight scales and minima of types that begin with two halves and twelve bytes of 6-bit numbers
 /// (`get_scale_min_k4`).
 #[inline(always)]
-unsafe fn scales<L: Quads>(rows: Rows, panel: &mut Panel) {
+unsafe fn scales<L: Quads, U: Unpacked<L>>(rows: Rows, to: &mut U) {
     // SAFETY: the caller's word; a super-block of these types begins with 16 bytes of this kind.
     unsafe {
         let [halves, a, b, c] = L::gather(rows);
-        let [factor, minimum] = L::halves(halves);
-        let minimum = L::mul(minimum, L::splat(-1.0));
+        let factors = L::halves(halves);
         let scales = [L::and(a, 63), top_bits::<L>(L::and(c, 15), a)];
         let minima = [L::and(b, 63), top_bits::<L>(L::and(L::shr(c, 4), 15), b)];
-        for g in 0..8 {
-            let i = g as i32 % 4;
-            let scale = L::mul(factor, L::byte(scales[g / 4], i));
-            put_scale::<L>(panel, g, scale, L::mul(minimum, L::byte(minima[g / 4], i)));
-        }
+        to.set_scales(Scales::Affine { factors, scales, minima });
     }
 }
 

@@ -13,17 +13,20 @@ const LEAST: usize = 16;
 pub(super) struct Panel {
     /// Four values of each row.
     pub(super) quads: [[u8; 4 * MAX_ROWS]; CHUNK / 4],
-    /// Of each group and row.
-    pub(super) scale: [[f32; MAX_ROWS]; CHUNK / LEAST],
-    /// Of each group and row, if values have one.
-    pub(super) minus: [[f32; MAX_ROWS]; CHUNK / LEAST],
+    /// A number of each group and row: what, the type of the weights says.
+    pub(super) floats: [[f32; MAX_ROWS]; CHUNK / LEAST],
+    /// Another.
+    pub(super) wholes: [[i32; MAX_ROWS]; CHUNK / LEAST],
+    /// Two of each row.
+    pub(super) factors: [[f32; MAX_ROWS]; 2],
 }
 
 impl Panel {
     pub(super) const EMPTY: Panel = Panel {
         quads: [[0; 4 * MAX_ROWS]; CHUNK / 4],
-        scale: [[0.0; MAX_ROWS]; CHUNK / LEAST],
-        minus: [[0.0; MAX_ROWS]; CHUNK / LEAST],
+        floats: [[0.0; MAX_ROWS]; CHUNK / LEAST],
+        wholes: [[0; MAX_ROWS]; CHUNK / LEAST],
+        factors: [[0.0; MAX_ROWS]; 2],
     };
 }
 

@@ -19,18 +19,24 @@ mod quads;
 mod symmetric;
 #[cfg(test)]
 mod tests;
+mod tiles;
+mod vectors;
 
 use crate::DType;
 use crate::barrier::{Barrier, Counter};
 use crate::product::{Gemm, Product, Run};
 use crate::scratch::{Line, Scratch};
+use crate::simd::amx;
 use crate::simd::lanes::Task;
 use k_quants::{Q4K, Q5K, Q6K};
-use kind::{Block, CHUNK, Kind, Panel};
-use quads::{MAX_ROWS, Quads, Rows};
+use kind::{Block, CHUNK, Kind};
+use quads::x86::{Avx2, Vnni};
+use quads::{MAX_ROWS, Quads};
 use std::marker::PhantomData;
 use std::sync::atomic::Ordering;
 use symmetric::Q8_0;
+use tiles::{OnTiles, Tiled};
+use vectors::InVectors;
 
 /// Bytes of a cache line.
 const LINE: usize = 64;
@@ -40,24 +46,26 @@ const FETCHED: usize = 256 << 10;
 /// The instruction sets that there is code for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Level {
+    Amx,
     Vnni,
     Avx2,
 }
 
 impl Level {
     /// The fastest first.
-    const ALL: &[Level] = &[Level::Vnni, Level::Avx2];
+    const ALL: &[Level] = &[Level::Amx, Level::Vnni, Level::Avx2];
 
     /// All that this processor has, the fastest first.
     fn available() -> impl Iterator<Item = Level> {
         Level::ALL.iter().copied().filter(|level| level.is_available())
     }
 
-    /// Of few columns most of the work is to unpack weights, which eight rows of `q6_k` at a time go faster by a third than sixteen.
-    /// Results are the same.
-    fn for_six_bits(self, n_columns: usize) -> Level {
+    /// The fastest for so many columns, and `bits` of each weight; results are the same. With fewer than a tile has, vectors have less
+    /// to do. With few most of the work is to unpack weights, which eight rows of `q6_k` at a time go faster by a third than sixteen.
+    fn for_columns(self, n_columns: usize, bits: usize) -> Level {
         match self {
-            Level::Vnni if n_columns < 8 && Level::Avx2.is_available() => Level::Avx2,
+            Level::Amx if n_columns < amx::ROWS => Level::Vnni.for_columns(n_columns, bits),
+            Level::Vnni if bits == 6 && n_columns < 8 && Level::Avx2.is_available() => Level::Avx2,
             level => level,
         }
     }
@@ -65,15 +73,16 @@ impl Level {
     /// Whether it has code for bytes of any size.
     fn is_wide(self) -> bool {
         match self {
-            Level::Vnni => quads::x86::Vnni::WIDE,
-            Level::Avx2 => quads::x86::Avx2::WIDE,
+            Level::Amx | Level::Vnni => Vnni::WIDE,
+            Level::Avx2 => Avx2::WIDE,
         }
     }
 
     fn is_available(self) -> bool {
         match self {
-            Level::Vnni => quads::x86::Vnni::is_available(),
-            Level::Avx2 => quads::x86::Avx2::is_available(),
+            Level::Amx => amx::is_available() && Level::Vnni.is_available(),
+            Level::Vnni => Vnni::is_available(),
+            Level::Avx2 => Avx2::is_available(),
         }
     }
 }
@@ -110,8 +119,11 @@ impl Gemm for Quants {
 
     fn reserve(&mut self, product: &Product, n_threads: usize) {
         let Product { n_in, n_columns, .. } = *product;
-        self.room.blocks.reserve(n_in.div_ceil(CHUNK) * n_columns, Block::EMPTY);
-        self.room.sums.reserve_floats(sums_of_thread(n_columns) * n_threads);
+        // Tiles are of so many columns, whatever is in the place of those that do not exist.
+        let n_blocks = n_in.div_ceil(CHUNK) * n_columns + amx::ROWS - 1;
+        self.room.blocks.reserve(n_blocks, Block::EMPTY);
+        let n_panels = if self.level == Level::Amx { tiles::PANELS } else { 1 };
+        self.room.sums.reserve_floats(sums_of_thread(n_panels, n_columns) * n_threads);
     }
 
     fn bytes(&self) -> usize {
@@ -119,26 +131,26 @@ impl Gemm for Quants {
     }
 
     unsafe fn run(&self, run: Run) {
-        let Quants { level, room } = self;
+        let (Quants { level, room }, n_columns) = (self, run.product.n_columns);
         // SAFETY: the caller's word; the level is available.
         unsafe {
             match run.product.dtype {
-                DType::Q4K => on::<Q4K>(run, room, *level),
-                DType::Q5K => on::<Q5K>(run, room, *level),
-                DType::Q6K => on::<Q6K>(run, room, level.for_six_bits(run.product.n_columns)),
-                _ => on::<Q8_0>(run, room, *level),
+                DType::Q4K => on::<Q4K>(run, room, level.for_columns(n_columns, 4)),
+                DType::Q5K => on::<Q5K>(run, room, level.for_columns(n_columns, 5)),
+                DType::Q6K => on::<Q6K>(run, room, level.for_columns(n_columns, 6)),
+                _ => on::<Q8_0>(run, room, level.for_columns(n_columns, 8)),
             }
         }
     }
 }
 
-unsafe fn on<K: Kind>(run: Run, room: &Room, level: Level) {
-    let run = Typed { run, room, kind: PhantomData::<K> };
+unsafe fn on<K: Tiled>(run: Run, room: &Room, level: Level) {
     // SAFETY: the caller's word.
     unsafe {
         match level {
-            Level::Vnni => quads::x86::Vnni::call(run),
-            Level::Avx2 => quads::x86::Avx2::call(run),
+            Level::Amx => Vnni::call(Typed { run, room, how: PhantomData::<OnTiles<K>> }),
+            Level::Vnni => Vnni::call(Typed { run, room, how: PhantomData::<InVectors<Vnni, K>> }),
+            Level::Avx2 => Avx2::call(Typed { run, room, how: PhantomData::<InVectors<Avx2, K>> }),
         }
     }
 }
@@ -155,38 +167,60 @@ struct Room {
 }
 
 /// Floats of a thread: its sums, and a cache line between it and the next.
-fn sums_of_thread(n_columns: usize) -> usize {
-    (n_columns + 1) * MAX_ROWS
+fn sums_of_thread(n_panels: usize, n_columns: usize) -> usize {
+    (n_panels * n_columns + 1) * MAX_ROWS
 }
 
-/// A run with weights of one kind.
-struct Typed<'a, K> {
+/// A way to multiply weights of one kind.
+trait Work {
+    /// Panels of rows that are worked on at a time, at most.
+    const PANELS: usize;
+
+    /// # Safety
+    /// The processor has the instruction set.
+    unsafe fn new(run: &Run) -> Self;
+
+    /// Rows that are worked on at a time.
+    fn width(&self) -> usize;
+
+    /// A chunk of a column.
+    fn set(block: &mut Block, values: &[f32]);
+
+    /// All columns times the rows from `row` on, as many as are worked on at a time. Those from `next` on are fetched meanwhile.
+    ///
+    /// # Safety
+    /// As for [`Gemm::run`]; the processor has the instruction set, the blocks are of the columns, and nobody else uses the sums.
+    unsafe fn rows(&mut self, run: &Run, rows: [usize; 2], blocks: *const Block, sums: *mut f32);
+}
+
+/// A run with weights of one kind, in one way.
+struct Typed<'a, W> {
     run: Run,
     room: &'a Room,
-    kind: PhantomData<K>,
+    how: PhantomData<W>,
 }
 
-impl<L: Quads, K: Kind> Task<L> for Typed<'_, K> {
+impl<L: Quads, W: Work> Task<L> for Typed<'_, W> {
     #[inline(always)]
     unsafe fn run(self) {
         let (Run { product, ith, nth, .. }, room) = (self.run, self.room);
         if ith == 0 {
-            // The others take panels only behind the barrier.
+            // The others take rows only behind the barrier.
             room.next.0.store(0, Ordering::Relaxed);
         }
         // SAFETY: the caller's word; each thread writes blocks of its own columns, and reads those of others behind the barrier.
         unsafe {
             let blocks = room.blocks.first();
             for column in (ith..product.n_columns).step_by(nth) {
-                quantise::<K>(&self.run, blocks, column);
+                quantise::<W>(&self.run, blocks, column);
             }
             room.barrier.wait(nth);
-            let sums = room.sums.floats().add(ith * sums_of_thread(product.n_columns));
-            let mut panel = Panel::EMPTY;
-            let mut row = L::ROWS * room.next.0.fetch_add(1, Ordering::Relaxed);
+            let sums = room.sums.floats().add(ith * sums_of_thread(W::PANELS, product.n_columns));
+            let mut work = W::new(&self.run);
+            let mut row = work.width() * room.next.0.fetch_add(1, Ordering::Relaxed);
             while row < product.n_out {
-                let next = L::ROWS * room.next.0.fetch_add(1, Ordering::Relaxed);
-                rows::<L, K>(&self.run, [row, next], &mut panel, blocks, sums);
+                let next = work.width() * room.next.0.fetch_add(1, Ordering::Relaxed);
+                work.rows(&self.run, [row, next], blocks, sums);
                 row = next;
             }
         }
@@ -201,79 +235,28 @@ fn n_values(n_in: usize, b: usize) -> usize {
 
 /// Blocks of one column.
 #[inline(always)]
-unsafe fn quantise<K: Kind>(run: &Run, blocks: *mut Block, column: usize) {
+unsafe fn quantise<W: Work>(run: &Run, blocks: *mut Block, column: usize) {
     let Product { n_in, n_columns, .. } = run.product;
     for b in 0..n_in.div_ceil(CHUNK) {
         // SAFETY: the caller's word.
         unsafe {
             let from = run.columns.add(column * n_in + b * CHUNK);
             let values = std::slice::from_raw_parts(from, n_values(n_in, b));
-            K::set(&mut *blocks.add(b * n_columns + column), values);
+            W::set(&mut *blocks.add(b * n_columns + column), values);
         }
     }
 }
 
-/// All columns times the rows from `row` on, as many as a vector has. Those from `next` on are fetched meanwhile: one long stretch of
-/// memory, where the rows that are multiplied are many short ones.
+/// Fetches a part of the `width` rows from `row` on while chunk `b` of others is multiplied: one long stretch of memory, where the rows
+/// that are multiplied are many short ones.
 #[inline(always)]
-unsafe fn rows<L: Quads, K: Kind>(
-    run: &Run,
-    [row, next]: [usize; 2],
-    panel: &mut Panel,
-    blocks: *const Block,
-    sums: *mut f32,
-) {
-    let Product { n_in, n_out, n_columns, .. } = run.product;
-    let row_bytes = n_in * K::BYTES / CHUNK;
-    // The last rows are as many as the others: some of them a second time, without being written.
-    let from = row.min(n_out - L::ROWS);
-    // SAFETY: the caller's word; there are at least as many rows as a vector has.
-    unsafe {
-        let mut place = Rows { first: run.weights.add(from * row_bytes), stride: row_bytes };
-        std::ptr::write_bytes(sums, 0, n_columns * MAX_ROWS);
-        for b in 0..n_in.div_ceil(CHUNK) {
-            if L::ROWS * row_bytes <= FETCHED {
-                let from = run.weights.wrapping_add(next * row_bytes + b * L::ROWS * K::BYTES);
-                for line in 0..(L::ROWS * K::BYTES).div_ceil(LINE) {
-                    L::prefetch(from.wrapping_add(LINE * line));
-                }
-            }
-            let n_values = n_values(n_in, b);
-            K::unpack::<L>(place, n_values, panel);
-            all_columns::<L, K>(panel, n_values, blocks.add(b * n_columns), sums, n_columns);
-            place = place.at(K::BYTES);
-        }
-        let n = L::ROWS.min(n_out - row);
-        for column in 0..n_columns {
-            let own = sums.add(column * MAX_ROWS + row - from);
-            std::ptr::copy_nonoverlapping(own, run.output.add(column * n_out + row), n);
+unsafe fn prefetch<L: Quads, K: Kind>(run: &Run, row: usize, b: usize, width: usize) {
+    let row_bytes = run.product.n_in * K::BYTES / CHUNK;
+    if width * row_bytes <= FETCHED {
+        let from = run.weights.wrapping_add(row * row_bytes + b * width * K::BYTES);
+        for line in 0..(width * K::BYTES).div_ceil(LINE) {
+            // SAFETY: the caller's word.
+            unsafe { L::prefetch(from.wrapping_add(LINE * line)) };
         }
     }
-}
-
-#[inline(always)]
-unsafe fn all_columns<L: Quads, K: Kind>(
-    panel: &Panel,
-    n_values: usize,
-    blocks: *const Block,
-    sums: *mut f32,
-    n_columns: usize,
-) {
-    let mut done = 0;
-    macro_rules! tiles {
-        ($t:literal) => {
-            while $t <= L::TILE && n_columns - done >= $t {
-                // SAFETY: the caller's word.
-                unsafe {
-                    let sums = sums.add(done * MAX_ROWS);
-                    K::tile::<L, $t>(panel, n_values, blocks.add(done), sums);
-                }
-                done += $t;
-            }
-        };
-    }
-    tiles!(8);
-    tiles!(4);
-    tiles!(2);
-    tiles!(1);
 }

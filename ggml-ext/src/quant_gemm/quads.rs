@@ -72,9 +72,9 @@ pub(super) trait Quads: Sized {
     /// Shifts left, likewise.
     unsafe fn shl(v: Self::Bytes, bits: i32) -> Self::Bytes;
     /// Byte `i` of each row.
-    unsafe fn byte(v: Self::Bytes, i: i32) -> Self::Floats;
+    unsafe fn byte(v: Self::Bytes, i: i32) -> Self::Whole;
     /// Byte `i` of each row, signed.
-    unsafe fn signed_byte(v: Self::Bytes, i: i32) -> Self::Floats;
+    unsafe fn signed_byte(v: Self::Bytes, i: i32) -> Self::Whole;
     /// The two halves that each row's bytes are.
     unsafe fn halves(v: Self::Bytes) -> [Self::Floats; 2];
 
@@ -93,6 +93,14 @@ pub(super) trait Quads: Sized {
     /// Adds the products of each row's bytes, unsigned, with the four signed ones at `column`.
     unsafe fn dot(sums: Self::Few, weights: Self::Bytes, column: *const i8) -> Self::Few;
     unsafe fn whole(sums: Self::Few) -> Self::Whole;
+    /// Numbers of up to 16 bits, as [`Quads::times`] wants them.
+    unsafe fn factors(v: Self::Whole) -> Self::Whole;
+    unsafe fn times(sums: Self::Few, factors: Self::Whole) -> Self::Whole;
     unsafe fn add(a: Self::Whole, b: Self::Whole) -> Self::Whole;
+    unsafe fn sub(a: Self::Whole, b: Self::Whole) -> Self::Whole;
+    unsafe fn load_whole(src: *const i32) -> Self::Whole;
+    unsafe fn store_whole(v: Self::Whole, dst: *mut i32);
     unsafe fn to_floats(v: Self::Whole) -> Self::Floats;
+    /// Whole numbers that are floats already.
+    unsafe fn to_whole(v: Self::Floats) -> Self::Whole;
 }

@@ -9,7 +9,7 @@ use half::f16;
 pub(super) enum Q8_0 {}
 
 /// Values that share a scale.
-const GROUP: usize = 32;
+pub(super) const GROUP: usize = 32;
 /// Their scale, then one byte each.
 const GROUP_BYTES: usize = 2 + GROUP;
 
@@ -39,24 +39,8 @@ impl Kind for Q8_0 {
 
     #[inline(always)]
     unsafe fn unpack<L: Quads>(rows: Rows, n_values: usize, panel: &mut Panel) {
-        for g in 0..n_values / GROUP {
-            let group = rows.at(g * GROUP_BYTES);
-            // SAFETY: the caller's word; what is read lies in the groups that there are.
-            unsafe {
-                let mut scales = [f16::ZERO; MAX_ROWS];
-                for i in 0..L::ROWS {
-                    scales[i] = group.row(i).cast::<f16>().read_unaligned();
-                }
-                L::store(L::load_halves(scales.as_ptr()), panel.scale[g].as_mut_ptr());
-                for half in 0..2 {
-                    let bytes = L::gather(group.at(2 + 16 * half));
-                    for j in 0..4 {
-                        let to = panel.quads[8 * g + 4 * half + j].as_mut_ptr();
-                        L::store_bytes(L::xor(bytes[j], 128), to);
-                    }
-                }
-            }
-        }
+        // SAFETY: the caller's word.
+        unsafe { unpack::<L, 128>(rows, n_values, panel) }
     }
 
     #[inline(always)]
@@ -94,7 +78,7 @@ impl Kind for Q8_0 {
                         whole[t] = L::add(whole[t], L::whole(own[t]));
                     }
                 }
-                let scale = L::load(panel.scale.get_unchecked(g).as_ptr());
+                let scale = L::load(panel.floats.get_unchecked(g).as_ptr());
                 for t in 0..T {
                     let other = L::splat(*(*blocks.add(t)).floats.get_unchecked(g));
                     let product = L::to_floats(whole[t]);
@@ -103,6 +87,36 @@ impl Kind for Q8_0 {
             }
             for t in 0..T {
                 L::store(own[t], sums.add(t * MAX_ROWS));
+            }
+        }
+    }
+}
+
+/// Unpacks a chunk, bytes with the bits of `FLIP` turned over.
+///
+/// # Safety
+/// As for [`Kind::unpack`].
+#[inline(always)]
+pub(super) unsafe fn unpack<L: Quads, const FLIP: u8>(
+    rows: Rows,
+    n_values: usize,
+    panel: &mut Panel,
+) {
+    for g in 0..n_values / GROUP {
+        let group = rows.at(g * GROUP_BYTES);
+        // SAFETY: the caller's word; what is read lies in the groups that there are.
+        unsafe {
+            let mut scales = [f16::ZERO; MAX_ROWS];
+            for i in 0..L::ROWS {
+                scales[i] = group.row(i).cast::<f16>().read_unaligned();
+            }
+            L::store(L::load_halves(scales.as_ptr()), panel.floats[g].as_mut_ptr());
+            for half in 0..2 {
+                let bytes = L::gather(group.at(2 + 16 * half));
+                for j in 0..4 {
+                    let to = panel.quads[8 * g + 4 * half + j].as_mut_ptr();
+                    L::store_bytes(L::xor(bytes[j], FLIP), to);
+                }
             }
         }
     }

@@ -103,8 +103,8 @@ fn agrees_with_the_decoded_weights() {
 #[test]
 fn any_number_of_rows_and_columns() {
     for dtype in TYPES {
-        for n_out in [16, 17, 24, 31, 33] {
-            for n_columns in [1, 2, 3, 5, 8, 9] {
+        for n_out in [16, 17, 24, 31, 33, 64, 81] {
+            for n_columns in [1, 2, 3, 5, 8, 9, 16, 17, 33, 48] {
                 check(dtype, [256, n_out, n_columns], 1);
             }
         }
@@ -114,7 +114,9 @@ fn any_number_of_rows_and_columns() {
 #[test]
 fn rows_that_are_no_whole_chunks() {
     for n_in in [32, 96, 384] {
-        check(DType::Q8_0, [n_in, 33, 9], 1);
+        for n_columns in [9, 33] {
+            check(DType::Q8_0, [n_in, 33, n_columns], 1);
+        }
     }
 }
 
@@ -122,7 +124,9 @@ fn rows_that_are_no_whole_chunks() {
 fn threads_share_the_work() {
     for n_threads in [2, 3, 7] {
         for dtype in TYPES {
-            check(dtype, [768, 100, 11], n_threads);
+            for n_columns in [11, 40] {
+                check(dtype, [768, 300, n_columns], n_threads);
+            }
         }
     }
 }
@@ -130,7 +134,7 @@ fn threads_share_the_work() {
 #[test]
 fn the_largest_whole_numbers_do_not_overflow() {
     for dtype in TYPES {
-        let mut case = Case::new(dtype, [256, 16, 8]);
+        let mut case = Case::new(dtype, [256, 16, 16]);
         // All bits of the values set, whatever scales that gives; columns of one sign and magnitude.
         for block in case.weights.chunks_exact_mut(dtype.row_size(CHUNK).unwrap()) {
             match dtype {
@@ -161,7 +165,7 @@ fn a_column_of_zeros_gives_zeros() {
 #[test]
 fn a_column_does_not_depend_on_the_others_nor_on_the_instructions() {
     for dtype in TYPES {
-        let all = Case::new(dtype, [512, 40, 13]);
+        let all = Case::new(dtype, [512, 40, 43]);
         let mut first = None;
         for level in levels(all.product) {
             let together = all.run(level, 2);

@@ -24,15 +24,15 @@ pub(crate) struct Replacements {
 }
 
 impl Replacements {
-    /// For graphs that at most `n_threads` run. Products of quantised matrices stay ggml's unless all weights are `plain`, in
-    /// ggml's usual layout.
+    /// For graphs that at most `n_threads` run, with kernels for products of floats. Products of quantised matrices stay ggml's unless
+    /// all weights are `plain`, in ggml's usual layout.
     ///
     /// # Errors
     /// If memory does not suffice.
-    pub(crate) fn new(n_threads: usize, plain: bool) -> Result<Replacements> {
+    pub(crate) fn new(n_threads: usize, plain: bool, floats: Floats) -> Result<Replacements> {
         let quants = if plain { Quants::new() } else { None };
         let quants = quants.map(|gemm| Products::new(gemm, n_threads)).transpose()?;
-        let floats = Products::new(Floats::new(), n_threads)?;
+        let floats = Products::new(floats, n_threads)?;
         Ok(Replacements { quants, floats, attention: Attention::new(n_threads)? })
     }
 

@@ -44,6 +44,9 @@ impl Kernel<'_> {
 
 /// An element type of kernels.
 pub(crate) trait Element: Copy {
+    /// Numbers of eight bits each that a value is the sum of.
+    const PARTS: usize;
+
     /// # Safety
     /// The processor has the instruction set; `L::N` elements can be read at `src`.
     unsafe fn load<L: Lanes>(src: *const Self) -> L;
@@ -52,6 +55,8 @@ pub(crate) trait Element: Copy {
 }
 
 impl Element for f32 {
+    const PARTS: usize = 3;
+
     #[inline(always)]
     unsafe fn load<L: Lanes>(src: *const Self) -> L {
         // SAFETY: the caller's word.
@@ -65,6 +70,8 @@ impl Element for f32 {
 }
 
 impl Element for f16 {
+    const PARTS: usize = 2;
+
     #[inline(always)]
     unsafe fn load<L: Lanes>(src: *const Self) -> L {
         // SAFETY: the caller's word.
@@ -78,6 +85,8 @@ impl Element for f16 {
 }
 
 impl Element for bf16 {
+    const PARTS: usize = 1;
+
     #[inline(always)]
     unsafe fn load<L: Lanes>(src: *const Self) -> L {
         // SAFETY: the caller's word.

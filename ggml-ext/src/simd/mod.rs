@@ -5,6 +5,8 @@
 // is sure to be inlined where the instruction set is enabled.
 #![allow(clippy::needless_range_loop)]
 
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod amx;
 pub(crate) mod gemm;
 pub(crate) mod isa;
 pub(crate) mod kernel;

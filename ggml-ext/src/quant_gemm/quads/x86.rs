@@ -64,7 +64,8 @@ unsafe fn two_of_eight(rows: Rows, i: usize) -> __m256i {
 /// The same function for both: intrinsics whose names differ in the width only.
 macro_rules! alike {
     ($bytes:ty, $floats:ty; $and:ident $xor:ident $or:ident $set_byte:ident $shr:ident $shl:ident $slli:ident $srli:ident $srai:ident
-     $to_floats:ident $splat:ident $load:ident $store:ident $mul:ident $fma:ident $load_bytes:ident $store_bytes:ident) => {
+     $to_floats:ident $splat:ident $load:ident $store:ident $mul:ident $fma:ident $load_bytes:ident $store_bytes:ident
+     $add:ident $sub:ident $to_whole:ident) => {
         #[inline(always)]
         unsafe fn prefetch(src: *const u8) {
             // SAFETY: a hint may name any address; SSE is part of the architecture.
@@ -114,20 +115,20 @@ macro_rules! alike {
         }
 
         #[inline(always)]
-        unsafe fn byte(v: $bytes, i: i32) -> $floats {
+        unsafe fn byte(v: $bytes, i: i32) -> $bytes {
             // SAFETY: the caller's word.
             unsafe {
                 let top = $slli(v, _mm_cvtsi32_si128(24 - 8 * i));
-                $to_floats($srli(top, _mm_cvtsi32_si128(24)))
+                $srli(top, _mm_cvtsi32_si128(24))
             }
         }
 
         #[inline(always)]
-        unsafe fn signed_byte(v: $bytes, i: i32) -> $floats {
+        unsafe fn signed_byte(v: $bytes, i: i32) -> $bytes {
             // SAFETY: the caller's word.
             unsafe {
                 let top = $slli(v, _mm_cvtsi32_si128(24 - 8 * i));
-                $to_floats($srai(top, _mm_cvtsi32_si128(24)))
+                $srai(top, _mm_cvtsi32_si128(24))
             }
         }
 
@@ -162,9 +163,39 @@ macro_rules! alike {
         }
 
         #[inline(always)]
+        unsafe fn add(a: $bytes, b: $bytes) -> $bytes {
+            // SAFETY: the caller's word.
+            unsafe { $add(a, b) }
+        }
+
+        #[inline(always)]
+        unsafe fn sub(a: $bytes, b: $bytes) -> $bytes {
+            // SAFETY: the caller's word.
+            unsafe { $sub(a, b) }
+        }
+
+        #[inline(always)]
+        unsafe fn load_whole(src: *const i32) -> $bytes {
+            // SAFETY: the caller's word; no alignment is asked for.
+            unsafe { $load_bytes(src.cast()) }
+        }
+
+        #[inline(always)]
+        unsafe fn store_whole(v: $bytes, dst: *mut i32) {
+            // SAFETY: the caller's word; no alignment is asked for.
+            unsafe { $store_bytes(dst.cast(), v) }
+        }
+
+        #[inline(always)]
         unsafe fn to_floats(v: $bytes) -> $floats {
             // SAFETY: the caller's word.
             unsafe { $to_floats(v) }
+        }
+
+        #[inline(always)]
+        unsafe fn to_whole(v: $floats) -> $bytes {
+            // SAFETY: the caller's word.
+            unsafe { $to_whole(v) }
         }
     };
 }
@@ -192,7 +223,7 @@ impl Quads for Vnni {
     alike! {
         __m512i, __m512; _mm512_and_si512 _mm512_xor_si512 _mm512_or_si512 _mm512_set1_epi8 _mm512_srl_epi16 _mm512_sll_epi16 _mm512_sll_epi32
         _mm512_srl_epi32 _mm512_sra_epi32 _mm512_cvtepi32_ps _mm512_set1_ps _mm512_loadu_ps _mm512_storeu_ps _mm512_mul_ps
-        _mm512_fmadd_ps _mm512_loadu_si512 _mm512_storeu_si512
+        _mm512_fmadd_ps _mm512_loadu_si512 _mm512_storeu_si512 _mm512_add_epi32 _mm512_sub_epi32 _mm512_cvtps_epi32
     }
 
     /// Squares of 4 x 4 in each quarter, whose rows are neighbours.
@@ -256,9 +287,14 @@ impl Quads for Vnni {
     }
 
     #[inline(always)]
-    unsafe fn add(a: __m512i, b: __m512i) -> __m512i {
+    unsafe fn factors(v: __m512i) -> __m512i {
+        v
+    }
+
+    #[inline(always)]
+    unsafe fn times(sums: __m512i, factors: __m512i) -> __m512i {
         // SAFETY: the caller's word.
-        unsafe { _mm512_add_epi32(a, b) }
+        unsafe { _mm512_mullo_epi32(sums, factors) }
     }
 }
 
@@ -290,7 +326,7 @@ impl Quads for Avx2 {
     alike! {
         __m256i, __m256; _mm256_and_si256 _mm256_xor_si256 _mm256_or_si256 _mm256_set1_epi8 _mm256_srl_epi16 _mm256_sll_epi16 _mm256_sll_epi32
         _mm256_srl_epi32 _mm256_sra_epi32 _mm256_cvtepi32_ps _mm256_set1_ps _mm256_loadu_ps _mm256_storeu_ps _mm256_mul_ps
-        _mm256_fmadd_ps _mm256_loadu_si256 _mm256_storeu_si256
+        _mm256_fmadd_ps _mm256_loadu_si256 _mm256_storeu_si256 _mm256_add_epi32 _mm256_sub_epi32 _mm256_cvtps_epi32
     }
 
     /// Squares of 4 x 4 in each half, whose rows are neighbours.
@@ -356,9 +392,19 @@ impl Quads for Avx2 {
         unsafe { _mm256_madd_epi16(sums, _mm256_set1_epi16(1)) }
     }
 
+    /// For both halves of a sum.
     #[inline(always)]
-    unsafe fn add(a: __m256i, b: __m256i) -> __m256i {
+    unsafe fn factors(v: __m256i) -> __m256i {
         // SAFETY: the caller's word.
-        unsafe { _mm256_add_epi32(a, b) }
+        unsafe {
+            let low = _mm256_and_si256(v, _mm256_set1_epi32(0xffff));
+            _mm256_or_si256(low, _mm256_slli_epi32::<16>(v))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn times(sums: __m256i, factors: __m256i) -> __m256i {
+        // SAFETY: the caller's word.
+        unsafe { _mm256_madd_epi16(sums, factors) }
     }
 }

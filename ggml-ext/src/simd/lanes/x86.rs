@@ -6,7 +6,7 @@ use std::arch::x86_64::*;
 
 /// Sixteen values. Exists only where the processor has AVX-512F.
 #[derive(Clone, Copy)]
-pub(crate) struct Avx512(__m512);
+pub(crate) struct Avx512(pub(crate) __m512);
 
 /// Eight values. Exists only where the processor has AVX2, FMA and F16C.
 #[derive(Clone, Copy)]
