@@ -3,15 +3,21 @@
 // As in `crate::simd`.
 #![allow(clippy::needless_range_loop)]
 
-use crate::simd::Isa;
 use crate::simd::isa::ForIsa;
 use crate::simd::lanes::{Lanes, MAX, Task};
+use crate::simd::{Isa, has_amx};
 use std::time::Instant;
 
 /// Sums that are independent of each other: more than a processor has multiply-adds under way.
 const SUMS: usize = 12;
 /// Of a measurement, some hundred milliseconds.
 const ROUNDS: usize = 20_000_000;
+
+/// The instruction sets of this processor that our kernels use.
+pub fn instructions() -> String {
+    let vectors = format!("{:?}", Isa::detect());
+    if has_amx() { vectors + ", Amx" } else { vectors }
+}
 
 /// 1e9 operations of single precision a second that `n_threads` threads reach together with the vectors
 /// that our kernels use.

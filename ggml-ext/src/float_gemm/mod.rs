@@ -23,10 +23,10 @@ use crate::DType;
 use crate::barrier::{Barrier, Counter};
 use crate::product::{Gemm, Product, Run};
 use crate::scratch::{Line, Scratch};
-use crate::simd::Isa;
 use crate::simd::isa::ForIsa;
 use crate::simd::kernel::Element;
 use crate::simd::lanes::{Lanes, Task};
+use crate::simd::{Isa, has_amx};
 use columns::Columns;
 use few::FEW;
 use half::{bf16, f16};
@@ -49,7 +49,7 @@ pub(crate) struct Floats {
 
 impl Floats {
     pub(crate) fn new() -> Floats {
-        Floats { on_tiles: has_tiles(), ..Floats::in_vectors() }
+        Floats { on_tiles: has_amx(), ..Floats::in_vectors() }
     }
 
     /// Without AMX, which is faster for many columns only, while a column must not depend on how many there are.
@@ -132,13 +132,6 @@ impl Gemm for Floats {
             }
         }
     }
-}
-
-fn has_tiles() -> bool {
-    #[cfg(target_arch = "x86_64")]
-    return crate::simd::amx::is_available();
-    #[cfg(not(target_arch = "x86_64"))]
-    false
 }
 
 /// Whether the processor has instructions for products of halves, which ggml uses.

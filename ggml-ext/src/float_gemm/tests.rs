@@ -63,7 +63,7 @@ enum Way {
 fn ways() -> impl Iterator<Item = Way> {
     let all = [Isa::Avx512, Isa::Avx2, Isa::Neon, Isa::Portable];
     let vectors = all.into_iter().filter(|isa| isa.is_available()).map(Way::Vectors);
-    vectors.chain(has_tiles().then_some(Way::Tiles))
+    vectors.chain(has_amx().then_some(Way::Tiles))
 }
 
 fn check(dtype: DType, sizes: [usize; 3], n_threads: usize) {

@@ -14,3 +14,11 @@ pub(crate) mod lanes;
 
 pub use isa::Isa;
 pub use kernel::Kernel;
+
+/// Whether the processor has AMX, and the system lets this process use it.
+pub(crate) fn has_amx() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return amx::is_available();
+    #[cfg(not(target_arch = "x86_64"))]
+    false
+}

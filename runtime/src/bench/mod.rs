@@ -140,7 +140,7 @@ pub fn bench(
     let files = synthetic::Files::of(&options.source, cancel)?;
     let mut report = Report {
         version: env!("CARGO_PKG_VERSION").into(),
-        isa: format!("{:?}", ggml_ext::winograd::Isa::detect()),
+        isa: ggml_ext::peak::instructions(),
         device: options.device.clone().unwrap_or_else(cpu),
         threads: Vec::new(),
     };
