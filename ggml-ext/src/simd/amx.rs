@@ -209,3 +209,45 @@ products!(
 products!(
     /// Adds products of `bf16`s, in single precision.
     add_floats, "tdpbf16ps");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Reproducible bytes.
+    fn noise(seed: u32) -> Tile {
+        let mut state = seed;
+        let mut next = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 24) as u8
+        };
+        Tile(std::array::from_fn(|_| std::array::from_fn(|_| next())))
+    }
+
+    #[test]
+    fn a_thread_gets_its_sizes_back_and_multiplies() {
+        if !is_available() {
+            return;
+        }
+        let (a, b) = (noise(1), noise(2));
+        let mut sums = Sums([[0i32; ROWS]; ROWS]);
+        // SAFETY: AMX is available; tiles are as large as the sizes say.
+        unsafe {
+            let _tiles = Tiles::new(Sizes { rows: ROWS, bytes: ROW });
+            drop(Tiles::new(Sizes { rows: 3, bytes: 8 }));
+            zero::<0>();
+            load::<4>(a.0.as_ptr().cast(), ROW);
+            load::<6>(b.0.as_ptr().cast(), ROW);
+            add_unsigned::<0, 4, 6>();
+            add_signed::<0, 4, 6>();
+            store::<0, _>(&mut sums);
+        }
+        for (i, j) in (0..ROWS * ROWS).map(|at| (at / ROWS, at % ROWS)) {
+            let product = |k: usize| {
+                let (a, b) = (a.0[i][k] as i8, b.0[k / 4][4 * j + k % 4]);
+                i32::from(a) * (i32::from(b) + i32::from(b as i8))
+            };
+            assert_eq!(sums.0[i][j], (0..ROW).map(product).sum::<i32>(), "{i}, {j}");
+        }
+    }
+}

@@ -45,6 +45,7 @@ impl Kernel<'_> {
 /// An element type of kernels.
 pub(crate) trait Element: Copy {
     /// Numbers of eight bits each that a value is the sum of.
+    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "for AMX"))]
     const PARTS: usize;
 
     /// # Safety
