@@ -3,7 +3,7 @@
 //! ggml's code for them reads rows where they lie, far apart in memory, again for every few columns. Here threads take panels of rows, as
 //! many as the inner loop has. A stretch of each row of a panel is unpacked into single precision once, rows side by side as the inner loop
 //! wants them, stays in a near cache, and all columns pass by, which were packed likewise before. Products are summed in single precision in
-//! an order that is the same for any number of columns, rows, and threads.
+//! an order that is the same for any number of columns, rows, and threads. Where there is AMX, graphs of ours have another way (`tiles`).
 //!
 //! Plain Rust over addresses: nothing here knows ggml.
 

@@ -11,6 +11,7 @@ use crate::simd::amx::{self, ROW, ROWS, Sizes, Sums, Tile, Tiles};
 use crate::simd::kernel::Element;
 use crate::simd::lanes::x86::Avx512;
 use crate::simd::lanes::{Lanes, MAX, Task, load_up_to, store_up_to};
+use half::{bf16, f16};
 use std::arch::x86_64::*;
 use std::sync::atomic::Ordering;
 
@@ -22,10 +23,26 @@ const CHUNK: usize = 128;
 const STEPS: usize = CHUNK / DEPTH;
 /// Parts of a column's values.
 const PARTS: usize = 3;
-/// Tiles of rows that columns pass by together, at most, and at least.
-const PANEL: [usize; 2] = [8, 2];
 
 const _: () = assert!(ROWS == MAX && ROWS == Avx512::N && CHUNK.is_multiple_of(DEPTH));
+
+/// An element type of rows.
+pub(super) trait Parts: Element {
+    /// Numbers of eight bits each that a value is the sum of.
+    const PARTS: usize;
+}
+
+impl Parts for f32 {
+    const PARTS: usize = PARTS;
+}
+
+impl Parts for f16 {
+    const PARTS: usize = 2;
+}
+
+impl Parts for bf16 {
+    const PARTS: usize = 1;
+}
 
 /// Sizes of a product in tiles.
 #[derive(Clone, Copy)]
@@ -39,13 +56,9 @@ struct Layout {
 
 impl Layout {
     fn new(product: Product, n_threads: usize) -> Layout {
-        let mut panel = PANEL[0];
-        // Several for each thread, so that all work until the end.
-        while panel > PANEL[1] && product.n_out < 4 * n_threads * panel * ROWS {
-            panel /= 2;
-        }
-        let n_tiles = product.n_columns.div_ceil(ROWS);
-        Layout { product, n_tiles, panel }
+        // Rows are multiplied two tiles at a time.
+        let panel = amx::panels(product.n_out, n_threads).max(2);
+        Layout { product, n_tiles: product.n_columns.div_ceil(ROWS), panel }
     }
 
     /// Steps of all rows.
@@ -81,7 +94,7 @@ pub(super) fn reserve(room: &mut Scratch<scratch::Line>, product: Product, n_thr
 /// A thread's share with AMX.
 pub(super) struct OnTiles<'a, E>(pub(super) &'a Typed<'a, E>);
 
-impl<E: Element> Task<Avx512> for OnTiles<'_, E> {
+impl<E: Parts> Task<Avx512> for OnTiles<'_, E> {
     #[inline(always)]
     unsafe fn run(self) {
         let OnTiles(Typed { run, room, .. }) = self;
@@ -190,7 +203,7 @@ unsafe fn upper_halves(low: __m512, high: __m512) -> __m512i {
 /// # Safety
 /// The processor has AVX-512, and nobody else uses the tiles.
 #[inline(always)]
-unsafe fn split<E: Element>([mut low, mut high]: [Avx512; 2], to: *mut Tile, i: usize) {
+unsafe fn split<E: Parts>([mut low, mut high]: [Avx512; 2], to: *mut Tile, i: usize) {
     for part in 0..E::PARTS {
         // SAFETY: the caller's word; there is a tile for each part.
         unsafe {
@@ -242,7 +255,7 @@ impl Work<'_> {
     /// # Safety
     /// The thread has tiles; the rows exist, the columns are packed, and nobody else uses the panel and the output of these rows.
     #[inline(always)]
-    unsafe fn multiply<E: Element>(&self, panel: &Panel) {
+    unsafe fn multiply<E: Parts>(&self, panel: &Panel) {
         let n_columns = self.layout.n_tiles;
         // Two by two, whatever is in place of the last.
         let n_rows = panel.n_rows.div_ceil(ROWS).next_multiple_of(2);
@@ -276,7 +289,7 @@ impl Work<'_> {
     /// # Safety
     /// The processor has AVX-512; the first row exists, and nobody else uses the panel.
     #[inline(always)]
-    unsafe fn unpack<E: Element>(&self, panel: &Panel, tile: usize, first: usize) {
+    unsafe fn unpack<E: Parts>(&self, panel: &Panel, tile: usize, first: usize) {
         let Product { n_in, n_out, .. } = self.run.product;
         let weights = self.run.weights.cast::<E>();
         let c = first * DEPTH;
@@ -323,7 +336,7 @@ impl Work<'_> {
     /// # Safety
     /// The thread has tiles; these exist, are unpacked and packed, and nobody else uses the panel.
     #[inline(always)]
-    unsafe fn tiles<E: Element, const T: usize>(
+    unsafe fn tiles<E: Parts, const T: usize>(
         &self,
         panel: &Panel,
         [row, column]: [usize; 2],

@@ -3,8 +3,9 @@
 //! ggml multiplies such matrices with one column at the speed of memory, and with hundreds of columns at a good share of what the
 //! processor can do. Between lie the batches that many regions are answered in, where it unpacks weights again and again.
 //! Here a few rows are unpacked once, 256 values at a time, into the cache, side by side: an instruction then multiplies four
-//! values of each row with four of a column, in whole numbers, as ggml does. The numbers are the same until they are scaled;
-//! only floats are summed in another order. That order is the same for any number of columns, rows, and threads.
+//! values of each row with four of a column, in whole numbers, as ggml does (`vectors`), or many of sixteen rows with those of sixteen
+//! columns (`tiles`). The numbers are the same until they are scaled; only floats are summed in another order. That order is the same for
+//! any number of columns, rows, and threads, and for any instructions.
 //!
 //! Plain Rust over addresses: nothing here knows ggml. There is code for x86 only.
 
@@ -122,7 +123,7 @@ impl Gemm for Quants {
         // Tiles are of so many columns, whatever is in the place of those that do not exist.
         let n_blocks = n_in.div_ceil(CHUNK) * n_columns + amx::ROWS - 1;
         self.room.blocks.reserve(n_blocks, Block::EMPTY);
-        let n_panels = if self.level == Level::Amx { tiles::PANELS } else { 1 };
+        let n_panels = if self.level == Level::Amx { amx::MAX_PANELS } else { 1 };
         self.room.sums.reserve_floats(sums_of_thread(n_panels, n_columns) * n_threads);
     }
 

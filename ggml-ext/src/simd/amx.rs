@@ -16,6 +16,18 @@ pub(crate) const ROWS: usize = 16;
 /// Bytes of a row.
 pub(crate) const ROW: usize = 64;
 
+/// Tiles of rows of a matrix that columns pass by together, at most: columns then come from a far cache less often.
+pub(crate) const MAX_PANELS: usize = 8;
+
+/// The same for a matrix of `n_out` rows: several times as many for each thread, so that all work until the end.
+pub(crate) fn panels(n_out: usize, n_threads: usize) -> usize {
+    let mut n = MAX_PANELS;
+    while n > 1 && n_out < 4 * n_threads * n * ROWS {
+        n /= 2;
+    }
+    n
+}
+
 /// Whether the processor has AMX for bytes and `bf16`, and the system lets this process use it.
 pub(crate) fn is_available() -> bool {
     static AVAILABLE: OnceLock<bool> = OnceLock::new();

@@ -44,10 +44,6 @@ impl Kernel<'_> {
 
 /// An element type of kernels.
 pub(crate) trait Element: Copy {
-    /// Numbers of eight bits each that a value is the sum of.
-    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "for AMX"))]
-    const PARTS: usize;
-
     /// # Safety
     /// The processor has the instruction set; `L::N` elements can be read at `src`.
     unsafe fn load<L: Lanes>(src: *const Self) -> L;
@@ -56,8 +52,6 @@ pub(crate) trait Element: Copy {
 }
 
 impl Element for f32 {
-    const PARTS: usize = 3;
-
     #[inline(always)]
     unsafe fn load<L: Lanes>(src: *const Self) -> L {
         // SAFETY: the caller's word.
@@ -71,8 +65,6 @@ impl Element for f32 {
 }
 
 impl Element for f16 {
-    const PARTS: usize = 2;
-
     #[inline(always)]
     unsafe fn load<L: Lanes>(src: *const Self) -> L {
         // SAFETY: the caller's word.
@@ -86,8 +78,6 @@ impl Element for f16 {
 }
 
 impl Element for bf16 {
-    const PARTS: usize = 1;
-
     #[inline(always)]
     unsafe fn load<L: Lanes>(src: *const Self) -> L {
         // SAFETY: the caller's word.

@@ -11,25 +11,13 @@ use super::quads::x86::Vnni;
 use super::quads::{MAX_ROWS, Rows};
 use super::{Work, n_values, prefetch};
 use crate::product::{Product, Run};
-use crate::simd::amx::{ROW, ROWS, Sizes, Tiles};
+use crate::simd::amx::{self, MAX_PANELS, ROW, ROWS, Sizes, Tiles};
 use std::arch::x86_64::*;
 
 const _: () = assert!(ROWS == MAX_ROWS && ROW == 4 * MAX_ROWS);
 
 /// Bytes from a column's block to the next one's.
 const STRIDE: usize = size_of::<Block>();
-
-/// Panels of rows that columns pass by together, so that columns come from a far cache less often.
-pub(super) const PANELS: usize = 8;
-
-/// The same for a run: several times as many for each thread, so that all work until the end.
-fn n_panels(run: &Run) -> usize {
-    let mut n = PANELS;
-    while n > 1 && run.product.n_out < 4 * run.nth * n * MAX_ROWS {
-        n /= 2;
-    }
-    n
-}
 
 /// A type of weights, as tiles want it.
 pub(super) trait Tiled: Kind {
@@ -77,7 +65,7 @@ pub(super) trait Tiled: Kind {
 
 /// A thread's share with AMX.
 pub(super) struct OnTiles<K: Tiled> {
-    panels: [K::Panel; PANELS],
+    panels: [K::Panel; MAX_PANELS],
     /// Those of one panel are added to sums while the next is multiplied.
     products: [K::Products; 2],
     n_panels: usize,
@@ -145,7 +133,7 @@ impl<K: Tiled> OnTiles<K> {
 }
 
 impl<K: Tiled> Work for OnTiles<K> {
-    const PANELS: usize = PANELS;
+    const PANELS: usize = MAX_PANELS;
 
     #[inline(always)]
     unsafe fn new(run: &Run) -> Self {
@@ -153,7 +141,7 @@ impl<K: Tiled> Work for OnTiles<K> {
         OnTiles {
             panels: std::array::from_fn(|_| K::panel()),
             products: std::array::from_fn(|_| K::products()),
-            n_panels: n_panels(run),
+            n_panels: amx::panels(run.product.n_out, run.nth),
             // SAFETY: the caller's word.
             _tiles: unsafe { Tiles::new(sizes) },
         }
