@@ -3,7 +3,8 @@
 //! ggml's code for them reads rows where they lie, far apart in memory, again for every few columns. Here threads take panels of rows, as
 //! many as the inner loop has. A stretch of each row of a panel is unpacked into single precision once, rows side by side as the inner loop
 //! wants them, stays in a near cache, and all columns pass by, which were packed likewise before. Products are summed in single precision in
-//! an order that is the same for any number of columns, rows, and threads. Where there is AMX, graphs of ours have another way (`tiles`).
+//! an order that is the same for any number of columns, rows, and threads. Where there is AMX, graphs of ours have another way (`tiles`), and
+//! where pairs of `bf16` are multiplied, rows of them (`pairs`).
 //!
 //! Plain Rust over addresses: nothing here knows ggml.
 
@@ -12,6 +13,8 @@
 
 mod columns;
 mod few;
+#[cfg(target_arch = "x86_64")]
+mod pairs;
 mod panel;
 mod rows;
 #[cfg(test)]
@@ -44,6 +47,8 @@ pub(crate) struct Floats {
     isa: Isa,
     /// Whether to use AMX.
     on_tiles: bool,
+    /// Whether to multiply pairs of `bf16`.
+    on_pairs: bool,
     room: Room,
 }
 
@@ -54,16 +59,36 @@ impl Floats {
 
     /// Without AMX, which is faster for many columns only, while a column must not depend on how many there are.
     pub(crate) fn in_vectors() -> Floats {
-        Floats::on(Isa::detect())
+        Floats { on_pairs: multiplies_bf16(), ..Floats::on(Isa::detect()) }
     }
 
     fn on(isa: Isa) -> Floats {
-        Floats { isa, on_tiles: false, room: Room::default() }
+        Floats { isa, on_tiles: false, on_pairs: false, room: Room::default() }
     }
 
     /// Rows that are longer are a few large matrices', which columns come to one by one.
     fn is_on_tiles(&self, product: &Product) -> bool {
         self.on_tiles && product.n_in <= SLAB
+    }
+
+    /// Of rows that are whole pairs.
+    fn is_on_pairs(&self, product: &Product) -> bool {
+        let is_whole = product.dtype == DType::Bf16 && product.n_in.is_multiple_of(2);
+        self.on_pairs && is_whole && !self.is_on_tiles(product)
+    }
+
+    /// # Safety
+    /// As for [`Gemm::run`]; the processor multiplies pairs of `bf16`.
+    #[cfg(target_arch = "x86_64")]
+    unsafe fn run_on_pairs(&self, run: Run) {
+        use crate::simd::lanes::x86::Avx512Pairs;
+        // SAFETY: the caller's word.
+        unsafe { Avx512Pairs::call(pairs::OnPairs(Typed::new(run, &self.room))) }
+    }
+
+    #[cfg(not(target_arch = "x86_64"))]
+    unsafe fn run_on_pairs(&self, _: Run) {
+        unreachable!("nothing multiplies pairs");
     }
 
     /// # Safety
@@ -94,7 +119,9 @@ impl Gemm for Floats {
         let is_fastest = match product.dtype {
             DType::F32 => true,
             DType::F16 => !multiplies_f16(),
-            DType::Bf16 => self.is_on_tiles(product) || !multiplies_bf16(),
+            DType::Bf16 => {
+                self.is_on_tiles(product) || self.is_on_pairs(product) || !multiplies_bf16()
+            }
             _ => false,
         };
         is_fastest
@@ -108,6 +135,9 @@ impl Gemm for Floats {
         if self.is_on_tiles(product) {
             return tiles::reserve(&mut self.room.tiles, *product, n_threads);
         }
+        if self.is_on_pairs(product) {
+            self.room.rounded.reserve_floats(product.n_in / 2 * product.n_columns);
+        }
         if product.n_columns > FEW {
             self.room.columns.reserve_floats(product.n_in.min(SLAB) * product.n_columns);
             self.room.rows.reserve_floats(self.isa.micro().outs() * CHUNK * n_threads);
@@ -115,7 +145,8 @@ impl Gemm for Floats {
     }
 
     fn bytes(&self) -> usize {
-        self.room.columns.bytes() + self.room.rows.bytes() + self.room.tiles.bytes()
+        let Room { columns, rows, tiles, rounded, .. } = &self.room;
+        [columns, rows, tiles, rounded].map(Scratch::bytes).iter().sum()
     }
 
     unsafe fn run(&self, run: Run) {
@@ -124,6 +155,9 @@ impl Gemm for Floats {
         unsafe {
             if self.is_on_tiles(&run.product) {
                 return self.run_on_tiles(run);
+            }
+            if self.is_on_pairs(&run.product) {
+                return self.run_on_pairs(run);
             }
             match run.product.dtype {
                 DType::F16 => isa.run(Typed::<f16>::new(run, room)),
@@ -145,7 +179,7 @@ fn multiplies_f16() -> bool {
 /// The same for the upper halves of single precision.
 fn multiplies_bf16() -> bool {
     #[cfg(target_arch = "x86_64")]
-    return is_x86_feature_detected!("avx512bf16");
+    return pairs::is_available();
     #[cfg(not(target_arch = "x86_64"))]
     false
 }
@@ -159,6 +193,8 @@ struct Room {
     rows: Scratch<Line>,
     /// What AMX works on.
     tiles: Scratch<Line>,
+    /// All columns, rounded to `bf16`.
+    rounded: Scratch<Line>,
     barrier: Barrier,
     next: Counter,
 }

@@ -32,17 +32,22 @@ impl Case {
         let mut floats = match way {
             Way::Vectors(isa) => Floats::on(isa),
             Way::Tiles => Floats { on_tiles: true, ..Floats::on(Isa::detect()) },
+            Way::Pairs => Floats { on_pairs: true, ..Floats::on(Isa::detect()) },
         };
         compute(&mut floats, self.product, &self.weights, &self.columns, n_threads)
     }
 
     /// The product, and the sum of magnitudes.
-    fn expected(&self) -> Vec<[f64; 2]> {
+    fn expected(&self, way: Way) -> Vec<[f64; 2]> {
         let Product { dtype, n_in, n_out, .. } = self.product;
         let mut weights = vec![0.0; n_in * n_out];
         quant::dequantize(dtype, &self.weights, &mut weights).unwrap();
+        let mut columns = self.columns.clone();
+        if matches!(way, Way::Pairs) && dtype == DType::Bf16 && n_in % 2 == 0 {
+            columns.iter_mut().for_each(|v| *v = bf16::from_f32(*v).to_f32());
+        }
         let mut out = Vec::new();
-        for column in self.columns.chunks_exact(n_in) {
+        for column in columns.chunks_exact(n_in) {
             for row in weights.chunks_exact(n_in) {
                 let products =
                     || row.iter().zip(column).map(|(&w, &c)| f64::from(w) * f64::from(c));
@@ -57,20 +62,22 @@ impl Case {
 enum Way {
     Vectors(Isa),
     Tiles,
+    Pairs,
 }
 
 /// All that this processor has.
 fn ways() -> impl Iterator<Item = Way> {
     let all = [Isa::Avx512, Isa::Avx2, Isa::Neon, Isa::Portable];
     let vectors = all.into_iter().filter(|isa| isa.is_available()).map(Way::Vectors);
-    vectors.chain(has_amx().then_some(Way::Tiles))
+    let pairs = multiplies_bf16().then_some(Way::Pairs);
+    vectors.chain(has_amx().then_some(Way::Tiles)).chain(pairs)
 }
 
 fn check(dtype: DType, sizes: [usize; 3], n_threads: usize) {
     let case = Case::new(dtype, sizes);
     for way in ways() {
         let got = case.run(way, n_threads);
-        for (i, (got, [want, magnitude])) in got.iter().zip(case.expected()).enumerate() {
+        for (i, (got, [want, magnitude])) in got.iter().zip(case.expected(way)).enumerate() {
             let off = (f64::from(*got) - want).abs();
             let bound = 1e-6 * magnitude;
             assert!(off <= bound, "{way:?}, {dtype:?} {sizes:?}, {i}: {got}, not {want}");

@@ -209,7 +209,7 @@ unsafe fn split<E: Parts>([mut low, mut high]: [Avx512; 2], to: *mut Tile, i: us
         unsafe {
             let to = (&raw mut (*to.add(part)).0[i]).cast();
             _mm512_store_si512(to, upper_halves(low.0, high.0));
-            (low, high) = (Avx512(rest(low.0)), Avx512(rest(high.0)));
+            (low.0, high.0) = (rest(low.0), rest(high.0));
         }
     }
 }

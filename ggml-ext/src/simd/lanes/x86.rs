@@ -4,16 +4,29 @@ use super::{Lanes, MAX, Task};
 use half::{bf16, f16};
 use std::arch::x86_64::*;
 
-/// Sixteen values. Exists only where the processor has AVX-512F.
+/// Sixteen values. Exists only where the processor has AVX-512F; if what is multiplied are pairs, AVX-512BW and AVX512_BF16, too.
 #[derive(Clone, Copy)]
-pub(crate) struct Avx512(pub(crate) __m512);
+pub(crate) struct Vector512<const PAIRS: bool>(pub(crate) __m512);
+
+/// Sixteen values.
+pub(crate) type Avx512 = Vector512<false>;
+
+/// Sixteen sums, or factors: [`Lanes::add_product`] takes two `bf16`s from each lane of both factors, and adds both products. Everything
+/// else moves or adds lanes as they are.
+pub(crate) type Avx512Pairs = Vector512<true>;
 
 /// Eight values. Exists only where the processor has AVX2, FMA and F16C.
 #[derive(Clone, Copy)]
 pub(crate) struct Avx2(__m256);
 
 #[target_feature(enable = "avx512f")]
-unsafe fn with_avx512<T: Task<Avx512>>(task: T) {
+unsafe fn with_avx512<L, T: Task<L>>(task: T) {
+    // SAFETY: the caller's word.
+    unsafe { task.run() }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+unsafe fn with_avx512_bf16<L, T: Task<L>>(task: T) {
     // SAFETY: the caller's word.
     unsafe { task.run() }
 }
@@ -24,31 +37,31 @@ unsafe fn with_avx2<T: Task<Avx2>>(task: T) {
     unsafe { task.run() }
 }
 
-impl Lanes for Avx512 {
+impl<const PAIRS: bool> Lanes for Vector512<PAIRS> {
     const N: usize = 16;
 
     #[inline(always)]
     unsafe fn call<T: Task<Self>>(task: T) {
         // SAFETY: the caller's word.
-        unsafe { with_avx512(task) }
+        unsafe { if PAIRS { with_avx512_bf16(task) } else { with_avx512(task) } }
     }
 
     #[inline(always)]
     unsafe fn splat(v: f32) -> Self {
         // SAFETY: the caller's word.
-        Avx512(unsafe { _mm512_set1_ps(v) })
+        Self(unsafe { _mm512_set1_ps(v) })
     }
 
     #[inline(always)]
     unsafe fn load(src: *const f32) -> Self {
         // SAFETY: the caller's word; no alignment is asked for.
-        Avx512(unsafe { _mm512_loadu_ps(src) })
+        Self(unsafe { _mm512_loadu_ps(src) })
     }
 
     #[inline(always)]
     unsafe fn load_f16(src: *const f16) -> Self {
         // SAFETY: the caller's word; no alignment is asked for.
-        Avx512(unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(src.cast())) })
+        Self(unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(src.cast())) })
     }
 
     #[inline(always)]
@@ -56,7 +69,7 @@ impl Lanes for Avx512 {
         // SAFETY: the caller's word; no alignment is asked for.
         unsafe {
             let wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(src.cast()));
-            Avx512(_mm512_castsi512_ps(_mm512_slli_epi32::<16>(wide)))
+            Self(_mm512_castsi512_ps(_mm512_slli_epi32::<16>(wide)))
         }
     }
 
@@ -81,39 +94,39 @@ impl Lanes for Avx512 {
     #[inline(always)]
     fn add(self, other: Self) -> Self {
         // SAFETY: a value exists, hence AVX-512F does.
-        Avx512(unsafe { _mm512_add_ps(self.0, other.0) })
+        Self(unsafe { _mm512_add_ps(self.0, other.0) })
     }
 
     #[inline(always)]
     fn sub(self, other: Self) -> Self {
         // SAFETY: a value exists, hence AVX-512F does.
-        Avx512(unsafe { _mm512_sub_ps(self.0, other.0) })
+        Self(unsafe { _mm512_sub_ps(self.0, other.0) })
     }
 
     #[inline(always)]
     fn mul(self, other: Self) -> Self {
         // SAFETY: a value exists, hence AVX-512F does.
-        Avx512(unsafe { _mm512_mul_ps(self.0, other.0) })
+        Self(unsafe { _mm512_mul_ps(self.0, other.0) })
     }
 
     #[inline(always)]
     fn relu(self) -> Self {
         // The second operand is what the instruction gives for values that are not numbers.
         // SAFETY: a value exists, hence AVX-512F does.
-        Avx512(unsafe { _mm512_max_ps(self.0, _mm512_setzero_ps()) })
+        Self(unsafe { _mm512_max_ps(self.0, _mm512_setzero_ps()) })
     }
 
     #[inline(always)]
     fn max(self, other: Self) -> Self {
         // The second operand is what the instruction gives for values that are not numbers.
         // SAFETY: a value exists, hence AVX-512F does.
-        Avx512(unsafe { _mm512_max_ps(other.0, self.0) })
+        Self(unsafe { _mm512_max_ps(other.0, self.0) })
     }
 
     #[inline(always)]
     fn times_two_to(self, n: Self) -> Self {
         // SAFETY: a value exists, hence AVX-512F does.
-        Avx512(unsafe {
+        Self(unsafe {
             let exponent = _mm512_slli_epi32::<23>(_mm512_castps_si512(n.0));
             let power = _mm512_add_epi32(exponent, _mm512_set1_epi32(1f32.to_bits() as i32));
             _mm512_mul_ps(self.0, _mm512_castsi512_ps(power))
@@ -122,8 +135,15 @@ impl Lanes for Avx512 {
 
     #[inline(always)]
     fn add_product(self, a: Self, b: Self) -> Self {
-        // SAFETY: a value exists, hence AVX-512F does.
-        Avx512(unsafe { _mm512_fmadd_ps(a.0, b.0, self.0) })
+        // SAFETY: a value exists, hence the instructions do; a lane is as long as a pair.
+        Self(unsafe {
+            if PAIRS {
+                let [a, b] = std::mem::transmute::<[__m512; 2], [__m512bh; 2]>([a.0, b.0]);
+                _mm512_dpbf16_ps(self.0, a, b)
+            } else {
+                _mm512_fmadd_ps(a.0, b.0, self.0)
+            }
+        })
     }
 
     /// Squares of 4 x 4 first, one in each quarter of the vectors, then the quarters.
@@ -138,10 +158,10 @@ impl Lanes for Avx512 {
                 let ab1 = _mm512_castps_pd(_mm512_unpackhi_ps(a, b));
                 let cd0 = _mm512_castps_pd(_mm512_unpacklo_ps(c, d));
                 let cd1 = _mm512_castps_pd(_mm512_unpackhi_ps(c, d));
-                rows[4 * g] = Avx512(_mm512_castpd_ps(_mm512_unpacklo_pd(ab0, cd0)));
-                rows[4 * g + 1] = Avx512(_mm512_castpd_ps(_mm512_unpackhi_pd(ab0, cd0)));
-                rows[4 * g + 2] = Avx512(_mm512_castpd_ps(_mm512_unpacklo_pd(ab1, cd1)));
-                rows[4 * g + 3] = Avx512(_mm512_castpd_ps(_mm512_unpackhi_pd(ab1, cd1)));
+                rows[4 * g] = Self(_mm512_castpd_ps(_mm512_unpacklo_pd(ab0, cd0)));
+                rows[4 * g + 1] = Self(_mm512_castpd_ps(_mm512_unpackhi_pd(ab0, cd0)));
+                rows[4 * g + 2] = Self(_mm512_castpd_ps(_mm512_unpacklo_pd(ab1, cd1)));
+                rows[4 * g + 3] = Self(_mm512_castpd_ps(_mm512_unpackhi_pd(ab1, cd1)));
             }
         }
         for k in 0..4 {
@@ -152,10 +172,10 @@ impl Lanes for Avx512 {
                 let ab_odd = _mm512_shuffle_f32x4::<0xdd>(a, b);
                 let cd_even = _mm512_shuffle_f32x4::<0x88>(c, d);
                 let cd_odd = _mm512_shuffle_f32x4::<0xdd>(c, d);
-                rows[k] = Avx512(_mm512_shuffle_f32x4::<0x88>(ab_even, cd_even));
-                rows[k + 4] = Avx512(_mm512_shuffle_f32x4::<0x88>(ab_odd, cd_odd));
-                rows[k + 8] = Avx512(_mm512_shuffle_f32x4::<0xdd>(ab_even, cd_even));
-                rows[k + 12] = Avx512(_mm512_shuffle_f32x4::<0xdd>(ab_odd, cd_odd));
+                rows[k] = Self(_mm512_shuffle_f32x4::<0x88>(ab_even, cd_even));
+                rows[k + 4] = Self(_mm512_shuffle_f32x4::<0x88>(ab_odd, cd_odd));
+                rows[k + 8] = Self(_mm512_shuffle_f32x4::<0xdd>(ab_even, cd_even));
+                rows[k + 12] = Self(_mm512_shuffle_f32x4::<0xdd>(ab_odd, cd_odd));
             }
         }
     }
@@ -185,7 +205,7 @@ impl Lanes for Avx512 {
                     fours[i] = _mm512_add_ps(even, _mm512_shuffle_f32x4::<0xdd>(a, b));
                 }
             }
-            Avx512(fours[0])
+            Self(fours[0])
         }
     }
 
