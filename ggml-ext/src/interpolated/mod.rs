@@ -20,6 +20,7 @@
 #![allow(clippy::needless_range_loop)]
 
 mod combine;
+pub(crate) mod products;
 mod rows;
 mod worker;
 
@@ -29,8 +30,8 @@ pub use worker::Job;
 
 use crate::scratch::{LINE, Line, Scratch};
 use crate::simd::Isa;
-use crate::simd::kernel::TAPS;
 use combine::PartTaps;
+use products::Shape;
 use std::ops::Range;
 
 /// A map to be made, from parts that follow each other as the convolution's input channels.
@@ -60,39 +61,11 @@ pub struct Part {
 pub struct Conv {
     isa: Isa,
     shape: Shape,
+    n_grids: usize,
     levels: Vec<Planned>,
     /// A thread's part is `scratch_len` long.
     scratch: Scratch<Line>,
     scratch_len: usize,
-}
-
-/// Sizes that all levels share.
-#[derive(Clone, Copy, Debug)]
-struct Shape {
-    /// Columns and rows of a grid.
-    grid: [usize; 2],
-    n_grids: usize,
-    c_in: usize,
-    c_out: usize,
-    /// Tiles of the micro kernel, which are cells here, and its outputs.
-    tiles: usize,
-    outs: usize,
-}
-
-impl Shape {
-    fn n_panels(&self) -> usize {
-        (self.grid[0] * self.grid[1]).div_ceil(self.tiles)
-    }
-
-    /// Cells of a grid, filled up to whole panels.
-    fn cells(&self) -> usize {
-        self.n_panels() * self.tiles
-    }
-
-    /// Floats of a packed grid.
-    fn packed(&self) -> usize {
-        self.cells() * self.c_in
-    }
 }
 
 #[derive(Debug)]
@@ -125,18 +98,21 @@ impl Conv {
         [c_in, c_out]: [usize; 2],
         n_threads: usize,
     ) -> Option<Conv> {
-        let micro = isa.micro();
-        let shape = Shape { grid, n_grids, c_in, c_out, tiles: micro.tiles, outs: micro.outs() };
+        let shape = Shape::new(isa, grid, [c_in, c_out]);
         let sound = isa.is_available() && c_out.is_multiple_of(4) && !grid.contains(&0);
         let (mut planned, mut first_pixel) = (Vec::new(), 0);
         for level in levels {
-            planned.push(Planned::new(&shape, level, first_pixel)?);
+            planned.push(Planned::new(&shape, n_grids, level, first_pixel)?);
             first_pixel += level.width * level.height;
         }
         let scratch_len = planned.iter().map(|l| l.scratch(&shape)).max()?.next_multiple_of(LINE);
         let mut scratch = Scratch::default();
         scratch.reserve_floats(scratch_len * n_threads);
-        sound.then_some(Conv { isa, shape, levels: planned, scratch, scratch_len })
+        sound.then_some(Conv { isa, shape, n_grids, levels: planned, scratch, scratch_len })
+    }
+
+    pub(crate) fn shape(&self) -> Shape {
+        self.shape
     }
 
     /// Pixels of all levels.
@@ -146,12 +122,12 @@ impl Conv {
 
     /// Number of grids.
     pub fn n_grids(&self) -> usize {
-        self.shape.n_grids
+        self.n_grids
     }
 
     /// Floats of the packed grids, see [`Conv::pack`].
     pub fn packed_len(&self) -> usize {
-        self.shape.n_grids * self.shape.packed()
+        self.n_grids * self.shape.packed()
     }
 
     /// Brings some panels of grid `x`, `[C, W, H]`, into the order of the matrix products:
@@ -160,16 +136,7 @@ impl Conv {
     /// # Panics
     /// If a length does not fit.
     pub fn pack(&self, x: &[f32], panels: Range<usize>, dst: &mut [f32]) {
-        let Shape { grid, c_in, tiles, .. } = self.shape;
-        assert_eq!(x.len(), grid[0] * grid[1] * c_in, "length of a grid");
-        for (panel, dst) in panels.zip(dst.chunks_exact_mut(tiles * c_in)) {
-            for tile in 0..tiles {
-                let cell = (panel * tiles + tile) * c_in;
-                for c in 0..c_in {
-                    dst[c * tiles + tile] = x.get(cell + c).copied().unwrap_or(0.0);
-                }
-            }
-        }
+        self.shape.pack(x, panels, dst);
     }
 
     /// Panels of a grid.
@@ -179,7 +146,7 @@ impl Conv {
 }
 
 impl Planned {
-    fn new(shape: &Shape, level: &Level, first_pixel: usize) -> Option<Planned> {
+    fn new(shape: &Shape, n_grids: usize, level: &Level, first_pixel: usize) -> Option<Planned> {
         let (mut parts, mut first_in) = (Vec::new(), 0);
         for part in &level.parts {
             let [x, y] = &part.rows;
@@ -187,7 +154,7 @@ impl Planned {
             let fits = [x.len(), y.len()] == [level.width, level.height]
                 && x.n_cells() <= shape.grid[0]
                 && y.n_cells() <= shape.grid[1]
-                && part.grid < shape.n_grids
+                && part.grid < n_grids
                 && end <= shape.c_in;
             if !fits {
                 return None;
@@ -211,7 +178,7 @@ impl Planned {
     /// Floats of scratch memory: a group's weights, products, and interpolated rows.
     fn scratch(&self, shape: &Shape) -> usize {
         let slots: usize = self.parts.iter().map(|p| 3 * p.taps.window()).sum();
-        let products = self.parts.len() * TAPS * shape.cells();
-        shape.outs * (TAPS * shape.c_in + products + slots * self.width)
+        let products = self.parts.len() * shape.products();
+        shape.weights() + products + slots * self.width * shape.outs
     }
 }

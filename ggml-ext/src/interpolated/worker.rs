@@ -1,12 +1,12 @@
 //! What one thread of a run does: groups of output channels, all levels of each.
 
 use super::combine::{Combine, MAX_VECTORS};
-use super::{Conv, Moments, PlannedPart};
+use super::products::{Multiply, Weights};
+use super::{Conv, Moments};
 use crate::simd::Kernel;
-use crate::simd::gemm::{Ahead, micro};
 use crate::simd::isa::ForIsa;
-use crate::simd::kernel::{Element, TAPS, Taps, gather};
-use crate::simd::lanes::{Lanes, MAX, Task, is_streamed};
+use crate::simd::kernel::{Element, TAPS};
+use crate::simd::lanes::{Lanes, MAX, is_streamed};
 
 /// What a run reads and writes: the same for all threads.
 #[derive(Debug)]
@@ -81,7 +81,7 @@ impl<E: Element> Share<'_, E> {
         // the three parts begins where the one before ends. Lengths of the job were checked.
         unsafe {
             let weights = conv.scratch.floats().add(self.ith * conv.scratch_len);
-            let products = weights.add(TAPS * shape.c_in * shape.outs);
+            let products = weights.add(shape.weights());
             let task = Weights::<E, NV> {
                 kernel: self.kernel,
                 channels: [shape.c_in, shape.c_out],
@@ -91,12 +91,17 @@ impl<E: Element> Share<'_, E> {
             L::call(task);
             for (l, level) in conv.levels.iter().enumerate() {
                 for (p, part) in level.parts.iter().enumerate() {
-                    let to = products.add(p * TAPS * shape.cells() * shape.outs);
-                    let from = self.job.packed.as_ptr().add(part.grid * shape.packed());
-                    let task = Multiply::<MR, NV> { conv, part, packed: from, weights, to };
-                    L::call(task);
+                    L::call(Multiply::<MR, NV> {
+                        shape,
+                        first: part.first,
+                        first_in: part.first_in,
+                        n: part.n,
+                        packed: self.job.packed.as_ptr().add(part.grid * shape.packed()),
+                        weights,
+                        to: products.add(p * shape.products()),
+                    });
                 }
-                let n_products = level.parts.len() * TAPS * shape.cells() * shape.outs;
+                let n_products = level.parts.len() * shape.products();
                 let mut sums = [[0.0; 2]; MAX_VECTORS * MAX];
                 let task = Combine::<NV> {
                     shape,
@@ -123,69 +128,6 @@ impl<E: Element> Share<'_, E> {
         for (i, &[sum, sum_sq]) in sums.iter().enumerate().take(n) {
             // SAFETY: level and channel exist, and the length was checked.
             unsafe { *moments.add(level * shape.c_out + first_out + i) = Moments { sum, sum_sq } }
-        }
-    }
-}
-
-/// Brings the kernel's elements for one group into the order of the matrix products, `[tap][C_in][out]`.
-struct Weights<'a, E, const NV: usize> {
-    kernel: &'a [E],
-    channels: [usize; 2],
-    first_out: usize,
-    dst: *mut f32,
-}
-
-impl<L: Lanes, E: Element, const NV: usize> Task<L> for Weights<'_, E, NV> {
-    #[inline(always)]
-    unsafe fn run(self) {
-        let [c_in, _] = self.channels;
-        let mut taps: Taps = [[0.0; MAX]; TAPS * MAX];
-        for j in 0..NV {
-            let out = self.first_out + j * L::N;
-            let mut c = 0;
-            while c < c_in {
-                let n = L::N.min(c_in - c);
-                // SAFETY: the input channels exist; `dst` has room for all taps, by the word of
-                // whoever made the task.
-                unsafe {
-                    gather::<L, E>(self.kernel, self.channels, &mut taps, out, c, n);
-                    for i in 0..n {
-                        for tap in 0..TAPS {
-                            let row = (tap * c_in + c + i) * NV + j;
-                            L::load(taps[i * TAPS + tap].as_ptr()).store(self.dst.add(row * L::N));
-                        }
-                    }
-                }
-                c += n;
-            }
-        }
-    }
-}
-
-/// Multiplies a part's channels, with all taps: `to` is `[tap][cell][out]`.
-struct Multiply<'a, const MR: usize, const NV: usize> {
-    conv: &'a Conv,
-    part: &'a PlannedPart,
-    packed: *const f32,
-    weights: *const f32,
-    to: *mut f32,
-}
-
-impl<L: Lanes, const MR: usize, const NV: usize> Task<L> for Multiply<'_, MR, NV> {
-    #[inline(always)]
-    unsafe fn run(self) {
-        let (shape, part) = (&self.conv.shape, self.part);
-        let (c_in, outs) = (shape.c_in, NV * L::N);
-        for tap in 0..TAPS {
-            for panel in 0..shape.n_panels() {
-                // SAFETY: tap, panel and channels exist, by the word of whoever made the task.
-                unsafe {
-                    let v = self.packed.add((panel * c_in + part.first) * MR);
-                    let u = self.weights.add((tap * c_in + part.first_in) * outs);
-                    let to = self.to.add((tap * shape.cells() + panel * MR) * outs);
-                    micro::<L, MR, NV>(v, u, part.n, to, outs, true, Ahead::next(v, c_in * MR));
-                }
-            }
         }
     }
 }
