@@ -289,12 +289,28 @@ impl Backend {
         &self,
         conv: &Conv,
     ) -> std::result::Result<Arc<Workspace>, winograd::Error> {
+        self.shared_scratch(|w| conv.can_use(w), || conv.workspace())
+    }
+
+    /// Scratch space of `n` floats, likewise.
+    pub(crate) fn scratch_of(
+        &self,
+        n: usize,
+    ) -> std::result::Result<Arc<Workspace>, winograd::Error> {
+        self.shared_scratch(|w| w.len() >= n, || Workspace::new(n, 0, 0))
+    }
+
+    fn shared_scratch(
+        &self,
+        will_do: impl Fn(&Workspace) -> bool,
+        make: impl FnOnce() -> std::result::Result<Workspace, winograd::Error>,
+    ) -> std::result::Result<Arc<Workspace>, winograd::Error> {
         let mut scratch = self.inner.scratch.lock().unwrap_or_else(|p| p.into_inner());
         scratch.retain(|w| w.strong_count() > 0);
-        if let Some(w) = scratch.iter().filter_map(Weak::upgrade).find(|w| conv.can_use(w)) {
+        if let Some(w) = scratch.iter().filter_map(Weak::upgrade).find(|w| will_do(w)) {
             return Ok(w);
         }
-        let workspace = Arc::new(conv.workspace()?);
+        let workspace = Arc::new(make()?);
         scratch.push(Arc::downgrade(&workspace));
         Ok(workspace)
     }

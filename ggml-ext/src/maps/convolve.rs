@@ -39,6 +39,11 @@ impl CustomOp for Winograd {
     }
 }
 
+/// That there is no memory, or sizes are too large.
+pub(super) fn failed(e: winograd::Error) -> Error {
+    Error::Create { action: format!("convolve: {e}") }
+}
+
 impl<'g> Builder<'g> {
     /// Of maps `[C, pixels]`, one after the other, added to others. `None` if the kernel is not one for this.
     pub(super) fn winograd(
@@ -54,7 +59,6 @@ impl<'g> Builder<'g> {
         }
         let (n_threads, budget) = (self.backend.n_threads(), self.backend.scratch_limit());
         let options = Options { n_threads, budget, ..Options::default() };
-        let failed = |e: winograd::Error| Error::Create { action: format!("convolve: {e}") };
         let conv = Conv::new(sides, [c_in, c_out], options).map_err(failed)?;
         let workspace = self.backend.scratch(&conv).map_err(failed)?;
         let moments = SharedMoments::new(sides.len() * c_out);

@@ -11,7 +11,9 @@
 mod convolve;
 mod mix;
 mod mosaic;
+mod pack;
 mod planes;
+mod pooled;
 mod separable;
 mod upsampled;
 
@@ -22,7 +24,8 @@ use crate::winograd::Moments;
 use crate::{Backend, Result};
 use convolve::Convolved;
 pub(crate) use mosaic::Mosaic;
-pub use mosaic::mosaic_sides;
+pub(crate) use pooled::Pooled;
+pub use pooled::n_products_of_pooled;
 use std::cell::UnsafeCell;
 use std::sync::Arc;
 use upsampled::Upsampled;
@@ -46,6 +49,7 @@ enum Data<'g> {
     Packed(Tensor<'g>),
     /// `[C, pixels]` of a mosaic.
     Mosaic(Mosaic, Tensor<'g>),
+    Pooled(Pooled<'g>),
     /// Packed, with statistics.
     Convolved(Convolved<'g>),
     /// Packed, to be normalised.
@@ -226,12 +230,10 @@ impl<'g> Builder<'g> {
         if let Some(onto) = onto {
             let same = onto.sides == maps.sides && onto.n_channels == n_channels;
             assert!(same, "maps of the same size");
-            if let (&Data::Mosaic(mosaic, whole), &Data::Mosaic(m, sum)) = (&maps.data, &onto.data)
-                && mosaic == m
-                && let Some(sum) = self.winograd(whole, &[m.sides()], kernel, Some(sum))?
+            if let Some((mosaic, sum)) = self.as_mosaic(onto)
+                && let Some(sum) = self.conv_to_mosaic(maps, kernel, Some((mosaic, sum)))?
             {
-                let data = Data::Mosaic(m, sum.values);
-                return Ok(Maps { sides: maps.sides.clone(), n_channels, data });
+                return Ok(Maps::mosaic(mosaic, sum));
             }
             let convolved = self.conv_3x3(maps, kernel)?;
             return Ok(Maps::batch(self.add(self.to_batch(onto), self.to_batch(&convolved))));
@@ -247,9 +249,9 @@ impl<'g> Builder<'g> {
         let data = match (&maps.data, convolved) {
             (_, Some(convolved)) => convolved,
             (&Data::Batch(batch), None) => Data::Batch(self.conv_2d(batch, kernel, 1, 1)),
-            (&Data::Mosaic(mosaic, whole), None) => {
-                match self.winograd(whole, &[mosaic.sides()], kernel, None)? {
-                    Some(convolved) => Data::Mosaic(mosaic, convolved.values),
+            (&(Data::Mosaic(mosaic, _) | Data::Pooled(Pooled { mosaic, .. })), None) => {
+                match self.conv_to_mosaic(maps, kernel, None)? {
+                    Some(convolved) => Data::Mosaic(mosaic, convolved),
                     None => Data::Batch(self.conv_2d(self.to_batch(maps), kernel, 1, 1)),
                 }
             }
@@ -259,6 +261,38 @@ impl<'g> Builder<'g> {
             },
         };
         Ok(Maps { sides: maps.sides.clone(), n_channels, data })
+    }
+
+    /// Maps of a mosaic convolved, added to one of the same layout. `None` if they are others, or the kernel is not one for this.
+    fn conv_to_mosaic(
+        &self,
+        maps: &Maps<'g>,
+        kernel: Tensor<'g>,
+        onto: Option<(Mosaic, Tensor<'g>)>,
+    ) -> Result<Option<Tensor<'g>>> {
+        let sum = onto.map(|(_, sum)| sum);
+        if let Data::Pooled(pooled) = &maps.data
+            && onto.is_none_or(|(m, _)| m == pooled.mosaic)
+            && let Some(convolved) = self.conv_of_pooled(pooled, kernel, sum)?
+        {
+            return Ok(Some(convolved));
+        }
+        match self.as_mosaic(maps) {
+            Some((mosaic, whole)) if onto.is_none_or(|(m, _)| m == mosaic) => {
+                let convolved = self.winograd(whole, &[mosaic.sides()], kernel, sum)?;
+                Ok(convolved.map(|c| c.values))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// The mosaic that maps are in, if they are.
+    fn as_mosaic(&self, maps: &Maps<'g>) -> Option<(Mosaic, Tensor<'g>)> {
+        match &maps.data {
+            &Data::Mosaic(mosaic, whole) => Some((mosaic, whole)),
+            Data::Pooled(pooled) => Some((pooled.mosaic, self.pool(pooled))),
+            _ => None,
+        }
     }
 
     /// max(GroupNorm, 0) of every map by itself.
@@ -282,7 +316,7 @@ impl<'g> Builder<'g> {
 
     /// max(maps + bias, 0), `[W, H, C, n]`, of `n` maps of one size; `bias` is `[C]`.
     pub fn bias_relu(&self, maps: &Maps<'g>, bias: Tensor<'g>) -> Tensor<'g> {
-        if let Data::Mosaic(mosaic, whole) = maps.data {
+        if let Some((mosaic, whole)) = self.as_mosaic(maps) {
             return self.take_out(mosaic, whole, Some(bias));
         }
         let bias = self.reshape(bias, &[1, 1, bias.ne()[0]]);
@@ -294,6 +328,7 @@ impl<'g> Builder<'g> {
         let tensors = match &maps.data {
             Data::Planes(_) | Data::Upsampled(_) => self.to_planes(maps),
             Data::Batch(one) | Data::Mosaic(_, one) => vec![*one],
+            Data::Pooled(pooled) => vec![self.pool(pooled)],
             _ => vec![self.to_packed(maps)],
         };
         for t in tensors {
@@ -305,7 +340,7 @@ impl<'g> Builder<'g> {
     pub fn to_planes(&self, maps: &Maps<'g>) -> Vec<Tensor<'g>> {
         match &maps.data {
             Data::Planes(planes) => planes.clone(),
-            Data::Batch(_) | Data::Mosaic(..) => {
+            Data::Batch(_) | Data::Mosaic(..) | Data::Pooled(_) => {
                 let batch = self.to_batch(maps);
                 let map = |i| {
                     let [w, h, c, _] = batch.ne();
@@ -332,6 +367,7 @@ impl<'g> Builder<'g> {
         match &maps.data {
             Data::Batch(batch) => *batch,
             &Data::Mosaic(mosaic, whole) => self.take_out(mosaic, whole, None),
+            Data::Pooled(pooled) => self.take_out(pooled.mosaic, self.pool(pooled), None),
             Data::Planes(planes) => {
                 let joined = planes.iter().copied().reduce(|a, b| self.concat(a, b, 3));
                 joined.unwrap_or(planes[0])

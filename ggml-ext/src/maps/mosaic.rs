@@ -4,7 +4,7 @@
 //! neighbours that is the padding of both, they share tiles: 32 maps of 14 x 14 take 200 of 6 x 6, and
 //! 288 each for itself. What a convolution makes of the lines between is not used.
 
-use super::{Data, Maps};
+use super::{Data, Maps, Pooled};
 use crate::custom::{CustomOp, Node};
 use crate::graph::Builder;
 use crate::simd::Isa;
@@ -58,16 +58,11 @@ impl Mosaic {
     }
 
     /// First pixel of row `y` of a map.
-    fn pixel(&self, map: usize, y: usize) -> usize {
+    pub(crate) fn pixel(&self, map: usize, y: usize) -> usize {
         let [w, h] = self.side;
         let (row, column) = (map / self.columns, map % self.columns);
         (row * (h + 1) + y) * self.sides()[0] + column * (w + 1)
     }
-}
-
-/// Width and height of the mosaic that is convolved in place of `n` maps of one size, on the CPU.
-pub fn mosaic_sides(side: [usize; 2], n: usize) -> [usize; 2] {
-    Mosaic::new(side, n).sides()
 }
 
 /// Takes maps out of a mosaic, plus a bias and not below zero if there is one, with the channels slowest.
@@ -99,9 +94,15 @@ impl<'g> Builder<'g> {
 
 impl<'g> Maps<'g> {
     /// Maps of a mosaic `[C, pixels]`.
-    pub(crate) fn mosaic(mosaic: Mosaic, whole: Tensor<'g>) -> Maps<'g> {
+    pub(super) fn mosaic(mosaic: Mosaic, whole: Tensor<'g>) -> Maps<'g> {
         let (sides, n_channels) = (vec![mosaic.side; mosaic.n], whole.ne()[0]);
         Maps { sides, n_channels, data: Data::Mosaic(mosaic, whole) }
+    }
+
+    /// What is pooled of regions.
+    pub(crate) fn pooled(pooled: Pooled<'g>) -> Maps<'g> {
+        let sides = vec![[pooled.out; 2]; pooled.n_regions];
+        Maps { sides, n_channels: pooled.map.ne()[0], data: Data::Pooled(pooled) }
     }
 }
 
@@ -206,8 +207,8 @@ mod tests {
 
     #[test]
     fn maps_share_tiles() {
-        let tiles =
-            |n| mosaic_sides([14, 14], n).map(|s| s.div_ceil(TILE)).iter().product::<usize>();
+        let sides = |n| Mosaic::new([14, 14], n).sides();
+        let tiles = |n| sides(n).map(|s| s.div_ceil(TILE)).iter().product::<usize>();
         assert_eq!([1, 2, 4, 32].map(tiles), [9, 15, 25, 200]);
     }
 }

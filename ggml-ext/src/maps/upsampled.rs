@@ -52,30 +52,9 @@ impl<'g> Upsampled<'g> {
     }
 }
 
-/// Packs the grids, see [`Conv::pack`].
-struct Pack(Arc<Convolve>);
-
 struct Convolve {
     conv: Conv,
     moments: Arc<SharedMoments>,
-}
-
-impl CustomOp for Pack {
-    unsafe fn run(&self, node: &Node, ith: usize, nth: usize) {
-        let conv = &self.0.conv;
-        let (n_panels, result) = (conv.n_panels(), node.result());
-        let n_grids = conv.n_grids();
-        let panel_len = conv.packed_len() / (n_grids * n_panels);
-        for i in (ith..n_grids * n_panels).step_by(nth) {
-            let (grid, panel) = (i / n_panels, i % n_panels);
-            // SAFETY: the panel is inside of the result, and no other thread's.
-            let dst = unsafe {
-                let first = result.cast::<f32>().add(i * panel_len);
-                std::slice::from_raw_parts_mut(first, panel_len)
-            };
-            conv.pack(node.floats(grid), panel..panel + 1, dst);
-        }
-    }
 }
 
 impl CustomOp for Convolve {
@@ -102,9 +81,8 @@ impl<'g> Builder<'g> {
         let (levels, n_threads) = (maps.levels(sides), self.backend.n_threads());
         let conv = Conv::new(Isa::detect(), maps.grid, n_grids, &levels, [c_in, c_out], n_threads)?;
         let moments = SharedMoments::new(sides.len() * c_out);
-        let (packed_ne, ne) = ([conv.packed_len()], [c_out, conv.n_pixels()]);
+        let (packed, ne) = (self.pack(&maps.grids, conv.shape()), [c_out, conv.n_pixels()]);
         let op = Arc::new(Convolve { conv, moments: moments.clone() });
-        let packed = self.custom(&packed_ne, &maps.grids, Arc::new(Pack(op.clone())), "pack");
         let values = self.custom(&ne, &[packed, kernel], op, "conv_3x3_upsampled");
         self.put_into_room(values, 0);
         Some(Convolved { values, moments })

@@ -8,9 +8,9 @@
 #![allow(clippy::needless_range_loop)]
 
 use super::taps::AxisTaps;
-use super::{Kind, RoiAlignParams, RoiBox};
+use super::{RoiAlignParams, RoiBox};
 use crate::graph::Builder;
-use crate::maps::Mosaic;
+use crate::maps::{Mosaic, Pooled};
 use crate::simd::Isa;
 use crate::simd::isa::ForIsa;
 use crate::simd::lanes::{Lanes, Task, load_up_to, store_up_to};
@@ -19,6 +19,7 @@ use crate::sys;
 use crate::tensor::Tensor;
 use std::ffi::{c_int, c_void};
 use std::ops::Range;
+use std::rc::Rc;
 
 /// Vectors of channels that are summed together: as many as there are registers to spare.
 const VECTORS: usize = 4;
@@ -33,9 +34,10 @@ pub(crate) struct RoiState {
     regions: Vec<Region>,
 }
 
-struct Region {
-    x: AxisTaps,
-    y: AxisTaps,
+/// The taps of a region.
+pub(super) struct Region {
+    pub(super) x: AxisTaps,
+    pub(super) y: AxisTaps,
 }
 
 impl RoiState {
@@ -43,6 +45,10 @@ impl RoiState {
         let region = || Region { x: AxisTaps::empty(out), y: AxisTaps::empty(out) };
         let regions = std::iter::repeat_with(region).take(n_regions).collect();
         RoiState { isa: Isa::detect(), map, out, mosaic, regions }
+    }
+
+    pub(super) fn regions(&self) -> &[Region] {
+        &self.regions
     }
 
     /// Whether the state is of a node with that map, number of regions and output size.
@@ -161,22 +167,28 @@ unsafe fn store<L: Lanes>(sums: &[L; VECTORS], dst: &mut [f32]) {
     }
 }
 
-/// Adds the custom op to the graph: `map` is `[C, W * H]`, the result a mosaic of `out x out` bins, `[C, pixels]`.
-pub(super) fn lower<'g>(
+/// Regions of a map, `[C, W * H]`, whose boxes the graph keeps.
+pub(super) fn regions<'g>(
     g: &Builder<'g>,
     map: Tensor<'g>,
-    [w, h]: [usize; 2],
+    side: [usize; 2],
     n_regions: usize,
-    p: RoiAlignParams,
-    mosaic: Mosaic,
-) -> (Tensor<'g>, Kind) {
+    out: usize,
+) -> Pooled<'g> {
     assert!(g.backend.is_cpu(), "the fused RoIAlign runs on the CPU only");
-    let [c, n_cells, ..] = map.ne();
+    let ([c, n_cells, ..], [w, h]) = (map.ne(), side);
     assert!(map.dtype() == crate::DType::F32 && n_cells == w * h, "a packed map of floats");
-    let state = StableBox::new(RoiState::new([w, h, c], n_regions, p.output_size, mosaic));
-    let user_data = state.as_ptr();
+    let mosaic = Mosaic::new([out, out], n_regions);
     let mut states = g.rois.borrow_mut();
-    states.push(state);
+    let state = states.len();
+    states.push(StableBox::new(RoiState::new([w, h, c], n_regions, out, mosaic)));
+    Pooled { map, side, out, n_regions, mosaic, state, made: Rc::default() }
+}
+
+/// Adds the custom op to the graph: the result is a mosaic of `out x out` bins, `[C, pixels]`.
+pub(crate) fn lower<'g>(g: &Builder<'g>, pooled: &Pooled<'g>) -> Tensor<'g> {
+    let &Pooled { map, mosaic, .. } = pooled;
+    let user_data = g.rois.borrow()[pooled.state].as_ptr();
     // SAFETY: `map` is alive for 'g; the state is boxed and owned by the graph, so its address
     // holds as long as the node.
     let raw = unsafe {
@@ -184,7 +196,7 @@ pub(super) fn lower<'g>(
         sys::ggml_custom_4d(
             g.ctx.as_ptr(),
             sys::GGML_TYPE_F32,
-            c as i64,
+            map.ne()[0] as i64,
             mosaic.n_pixels() as i64,
             1,
             1,
@@ -195,7 +207,7 @@ pub(super) fn lower<'g>(
             user_data.cast(),
         )
     };
-    (g.node(raw, "roi_align"), Kind::Fused { state: states.len() - 1 })
+    g.node(raw, "roi_align")
 }
 
 /// ggml's entry point: thread `ith` of `nth` pools its share of the rows.

@@ -12,14 +12,15 @@
 //! weights, all channels of a cell together, and two matrix products everywhere else. The scalar loop [`roi_align_reference`] knows
 //! nothing of it and is the oracle of both.
 
-mod fused;
+pub(crate) mod convolved;
+pub(crate) mod fused;
 mod reference;
 mod taps;
 
 pub use reference::roi_align_reference;
 
 use crate::graph::{Builder, Graph, Input};
-use crate::maps::{Maps, Mosaic};
+use crate::maps::Maps;
 use crate::tensor::Tensor;
 use crate::{Error, Result};
 pub(crate) use fused::RoiState;
@@ -102,9 +103,9 @@ impl<'g> Builder<'g> {
         let (pooled, kind) = match lowering {
             RoiLowering::Fused => {
                 let map = self.packed_map(maps, level);
-                let mosaic = Mosaic::new([out, out], n_regions);
-                let (pooled, kind) = fused::lower(self, map, side, n_regions, params, mosaic);
-                (Maps::mosaic(mosaic, pooled), kind)
+                let pooled = fused::regions(self, map, side, n_regions, out);
+                let kind = Kind::Fused { state: pooled.state };
+                (Maps::pooled(pooled), kind)
             }
             RoiLowering::MatMul => {
                 let map = self.to_planes(maps)[level];

@@ -1,6 +1,7 @@
 //! The interpolation weights of one box along one axis.
 
 use super::RoiAlignParams;
+use std::ops::Range;
 
 /// First coordinate and bin size, in cells, of a box from `lo` to `hi`.
 fn bins(p: &RoiAlignParams, lo: f32, hi: f32) -> (f32, f32) {
@@ -76,6 +77,24 @@ impl AxisTaps {
                 self.weights.push(weight);
             }
         }
+    }
+
+    /// From the first cell that is read to the last.
+    pub(super) fn cells(&self) -> Range<usize> {
+        let cells = || self.cells.iter().map(|&cell| cell as usize);
+        cells().min().unwrap_or(0)..cells().max().map_or(0, |last| last + 1)
+    }
+
+    /// The weight that a bin gives a cell.
+    #[inline(always)]
+    pub(super) fn weight(&self, bin: usize, cell: usize) -> f32 {
+        let (cells, weights) = self.bin(bin);
+        for i in 0..cells.len() {
+            if cells[i] as usize == cell {
+                return weights[i];
+            }
+        }
+        0.0
     }
 
     /// The cells that a bin reads, and their weights.

@@ -241,6 +241,11 @@ impl Conv {
         (p.scheme.n_points() * p.n_tiles) as u64 * (p.c_in * p.c_out) as u64
     }
 
+    /// Roughly the time of a run, in multiply-adds.
+    pub(crate) fn cost(&self) -> f64 {
+        self.problem.cost()
+    }
+
     /// Scratch memory for this convolution; another's will do if it has no fewer bytes, input channels
     /// and threads.
     ///

@@ -41,7 +41,7 @@ unsafe impl Send for Workspace {}
 unsafe impl Sync for Workspace {}
 
 impl Workspace {
-    pub(super) fn new(len: usize, c_in: usize, n_threads: usize) -> Result<Workspace, Error> {
+    pub(crate) fn new(len: usize, c_in: usize, n_threads: usize) -> Result<Workspace, Error> {
         let layout = layout(len).ok_or(Error::TooLarge)?;
         // SAFETY: the size is not zero, since `layout` rounds up.
         let memory = unsafe { alloc_zeroed(layout) };
@@ -58,12 +58,12 @@ impl Workspace {
     }
 
     /// The memory: zeros before the first run.
-    pub(super) fn floats(&self) -> *mut f32 {
+    pub(crate) fn floats(&self) -> *mut f32 {
         self.floats.as_ptr()
     }
 
     /// Number of floats.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.len
     }
 

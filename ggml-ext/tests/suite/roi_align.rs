@@ -4,6 +4,7 @@ use crate::{cpu, noise};
 use ggml_ext::graph::{Graph, Input, Output};
 use ggml_ext::maps::Maps;
 use ggml_ext::roi_align::{RoiAlign, RoiAlignParams, RoiBox, RoiLowering, roi_align_reference};
+use ggml_ext::winograd::{Kernel, conv3x3_reference};
 use ggml_ext::{Error, numeric};
 use proptest::prelude::*;
 
@@ -135,6 +136,81 @@ fn unusable_boxes_are_errors() {
         }
         let got = op.run(&map, &[SPECIAL[0], SPECIAL[1]]);
         assert!(matches!(got, Err(Error::Length { .. })), "two boxes for one region");
+    }
+}
+
+/// Channels of maps that are convolved, in and out: enough for the map to be worth convolving in place of the regions.
+const CONVOLVED: [usize; 2] = [96, 52];
+
+/// The convolution of regions, twice, one onto the other; and whether it was that of the map.
+fn convolve(
+    [w, h]: [usize; 2],
+    p: RoiAlignParams,
+    boxes: &[RoiBox],
+    [map, kernel]: [&[f32]; 2],
+) -> (Vec<f32>, bool) {
+    let [c_in, c_out] = CONVOLVED;
+    let (mut graph, (inputs, out, rois)) = Graph::build("regions", &cpu(), 64, |g| {
+        let (map, map_input) = g.input("map", &[w, h, c_in]);
+        let (kernel, kernel_input) = g.input("kernel", &[3, 3, c_in, c_out]);
+        let maps = Maps::planes(vec![map]);
+        let (first, one) = g.roi_align(&maps, 0, boxes.len(), p);
+        let (second, other) = g.roi_align(&maps, 0, boxes.len(), p);
+        let sum = g.conv_3x3(&first, kernel)?;
+        let sum = g.conv_3x3_onto(&second, kernel, Some(&sum))?;
+        let out = g.output(g.to_batch(&sum), "out");
+        Ok::<_, Error>(([map_input, kernel_input], out, [one, other]))
+    })
+    .expect("a graph");
+    let nodes = graph.nodes().expect("memory");
+    let n_on_map = nodes.iter().filter(|n| n.name.starts_with("conv_3x3_pooled")).count();
+    assert!([0, 2].contains(&n_on_map));
+    for (input, values) in inputs.into_iter().zip([map, kernel]) {
+        graph.set(input, values).expect("the right size");
+    }
+    for roi in rois {
+        roi.set_boxes(&mut graph, boxes).expect("valid boxes");
+    }
+    graph.run().expect("a run");
+    let mut y = Vec::new();
+    graph.get(out, &mut y);
+    (y, n_on_map > 0)
+}
+
+/// `[W, H, C, n]` to `[C, W, H, n]`.
+fn channels_first(x: &[f32], c: usize, n_pixels: usize) -> Vec<f32> {
+    let region = |x: &[f32]| {
+        let at = |i: usize| x[i % c * n_pixels + i / c];
+        (0..x.len()).map(at).collect::<Vec<_>>()
+    };
+    x.chunks(c * n_pixels).flat_map(region).collect()
+}
+
+#[test]
+fn regions_convolved_on_their_map() {
+    let [c_in, c_out] = CONVOLVED;
+    let kernel = noise(9 * c_in * c_out, 3);
+    let cases = [
+        ([4, 4], params(14, 2, 4.0 / 224.0), 1, true),
+        ([7, 5], params(14, 2, 7.0 / 224.0), 5, true),
+        ([5, 9], params(6, 0, 9.0 / 224.0), 3, true),
+        ([1, 1], params(3, 2, 1.0 / 224.0), 12, true),
+        ([16, 16], params(14, 2, 16.0 / 224.0), 12, true),
+        ([16, 16], params(14, 2, 16.0 / 224.0), 1, false),
+    ];
+    for (size @ [w, h], p, n, expected) in cases {
+        let (map, out, boxes) = (noise(w * h * c_in, 7), p.output_size, &SPECIAL[..n]);
+        let (got, on_map) = convolve(size, p, boxes, [&map, &kernel]);
+        assert_eq!(on_map, expected, "{size:?}, {n} regions");
+        let pooled = roi_align_reference(&map, [w, h, c_in], boxes, &p);
+        let pooled = channels_first(&pooled, c_in, out * out);
+        let sides = vec![[out, out]; n];
+        let want = conv3x3_reference(&pooled, &sides, CONVOLVED, Kernel::F32(&kernel));
+        let want: Vec<f32> = want.iter().map(|v| 2.0 * *v as f32).collect();
+        let got = channels_first(&got, c_out, out * out);
+        let error = numeric::nmse(&got, &want);
+        assert!(error < 1e-11, "{size:?}, {n} regions: {error:e}");
+        assert!(want.iter().any(|v| v.abs() > 1.0), "something to compare");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::Cost;
 use ggml_ext::DType;
-use ggml_ext::maps::mosaic_sides;
+use ggml_ext::maps::n_products_of_pooled;
 use ggml_ext::winograd::{Conv, Options};
 use gpt4roi_models::hparams::{LlmHparams, MmprojHparams, RegionHparams};
 
@@ -89,8 +89,13 @@ pub(super) fn region(r: &RegionHparams, n: usize, weights: Weights) -> Cost {
     let linear =
         cells * c * mid + mid * f(r.n_embd_out) + 4.0 * f(r.n_pos_hidden) + f(r.n_pos_hidden) * mid;
     let direct = n_levels * cells * TAPS * c * c;
-    let mosaic = mosaic_sides([r.roi_output_size as usize; 2], n);
-    let short = n_levels * convolution(&[mosaic], r.n_channels);
+    let channels = [r.n_channels as usize; 2];
+    let level = |&size: &u32| {
+        let done =
+            n_products_of_pooled([size as usize; 2], r.roi_output_size as usize, n, channels);
+        done.map_or_else(|| n as f64 * direct / n_levels, |n| n as f64)
+    };
+    let short: f64 = r.level_sizes.iter().map(level).sum();
     let n = n as f64;
     Cost {
         flop: FLOP * n * (pool + direct + linear),
