@@ -6,6 +6,7 @@
 # THREADS            (default: one a processor)
 # MODEL, MMPROJ      files of the 7B model's sizes, such as `make race` leaves: rows for the first token, and for
 #                    llama.cpp's libmtmd, for which llama.cpp is built once more
+# TOWERS             mmproj files of other types, of which the vision tower is raced, too
 set -eu
 target=$1
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -23,6 +24,8 @@ set --
 if [ -n "${MODEL:-}" ]; then
     (cd "$root" && cargo build --release -p gpt4roi-tests --features mtmd --bin mtmd-rival)
     set -- --model "$MODEL" --mmproj "${MMPROJ:?bench-rivals: MODEL without MMPROJ}" --mtmd "$target/release/mtmd-rival"
+    # shellcheck disable=SC2086
+    [ -z "${TOWERS:-}" ] || set -- "$@" --towers $TOWERS
 fi
 exec "$python" "$root/tests/reference/bench_rivals.py" --reference "$GPT4ROI_REFERENCE" \
     --gpt4roi "$target/release/gpt4roi" --threads "${THREADS:-$(nproc)}" "$@"

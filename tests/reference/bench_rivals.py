@@ -8,7 +8,8 @@ both. Prints a Markdown table; --json writes everything to a file.
 
 With --model and --mmproj (files of the 7B model's sizes) ours runs on them, and there are rows for all that comes before
 the first token of an answer, for which PyTorch has the weights of two layers only (rival.py). With --mtmd
-(`mtmd-rival`, built with the feature mtmd) libmtmd's encoder runs on the same files.
+(`mtmd-rival`, built with the feature mtmd) libmtmd's encoder runs on the same files. --towers are mmproj files of other types, of which
+the vision tower alone is raced, each before and after the others.
 """
 import argparse
 import json
@@ -24,16 +25,28 @@ from rival import SHAPES, Llama, Noise, Tower, best, boxes, pooled, pyramid, reg
 SHAPE, PROMPT = SHAPES["7b"], 330
 
 
-def ours(args):
-    source = ["--model", args.model, "--mmproj", args.mmproj] if args.model else ["--preset", "7b", "--llm-layers", "1"]
-    command = [args.gpt4roi, "bench", *source, "--threads", str(args.threads), "--prompt", str(PROMPT),
-               "--regions", ",".join(map(str, args.regions)), "--runs", str(args.runs), "--generate", "1", "--json"]
+def of(tower):
+    return f"vision of {Path(tower).stem}"
+
+
+def bench(args, source, prompt, n_regions):
+    command = [args.gpt4roi, "bench", *source, "--threads", str(args.threads), "--prompt", str(prompt),
+               "--regions", ",".join(map(str, n_regions)), "--runs", str(args.runs), "--generate", "1", "--json"]
     report = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     return report["threads"][0]
 
 
-def mtmd(args):
-    command = [args.mtmd, "--model", args.model, "--mmproj", args.mmproj, "--threads", str(args.threads),
+def ours(args):
+    source = ["--model", args.model, "--mmproj", args.mmproj] if args.model else ["--preset", "7b", "--llm-layers", "1"]
+    report = bench(args, source, PROMPT, args.regions)
+    for tower in args.towers:
+        rows = bench(args, ["--model", args.model, "--mmproj", tower], 8, [1])["rows"]
+        report["rows"] += [{**r, "name": of(tower)} for r in rows if r["name"] == "vision"]
+    return report
+
+
+def mtmd(args, mmproj):
+    command = [args.mtmd, "--model", args.model, "--mmproj", mmproj, "--threads", str(args.threads),
                "--crops", str(args.runs), "--generate", "1"]
     crops = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     return [crop["encode"] for crop in crops]
@@ -74,7 +87,8 @@ def theirs(args):
     if args.model:
         out.update(first_token(reference, args, {n: out[f"vision, {n}"] for n in ("float32", "bfloat16")}))
     if args.mtmd:
-        out["vision, libmtmd"] = mtmd(args)
+        out["vision, libmtmd"] = mtmd(args, args.mmproj)
+        out.update((f"{of(tower)}, libmtmd", mtmd(args, tower)) for tower in args.towers)
     return out
 
 
@@ -94,10 +108,11 @@ def main():
     parser.add_argument("--model")
     parser.add_argument("--mmproj")
     parser.add_argument("--mtmd")
+    parser.add_argument("--towers", nargs="+", default=[])
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
-    if (args.model is None) != (args.mmproj is None) or args.mtmd and not args.model:
-        parser.error("--model and --mmproj belong together, and --mtmd needs them")
+    if (args.model is None) != (args.mmproj is None) or (args.mtmd or args.towers) and not args.model:
+        parser.error("--model and --mmproj belong together, and --mtmd and --towers need them")
     torch.set_num_threads(args.threads)
     torch.manual_seed(1)
     before = ours(args)
@@ -110,9 +125,12 @@ def main():
         print(f"weights of the whole language model in PyTorch: {weights} (computed); file: {Path(args.model).stat().st_size / 1e9:.1f} GB")
     print("\n| stage | ours, before / after | rival | ratio |\n| --- | --- | --- | --- |")
     for name, times in rival.items():
-        key = name.split(",")[0]
+        stage = name.split(",")[0]
         median = statistics.median(times)
-        print(f"| {name} | {a[key]:.1f} / {b[key]:.1f} | {median:.1f} | {2 * median / (a[key] + b[key]):.2f} |")
+        # A tower's libmtmd runs on the same file, PyTorch's is of no file.
+        for key in [k for k in a if k == stage or k.startswith(f"{stage} of ") and "libmtmd" not in name]:
+            shown = name.replace(stage, key, 1)
+            print(f"| {shown} | {a[key]:.1f} / {b[key]:.1f} | {median:.1f} | {2 * median / (a[key] + b[key]):.2f} |")
     if args.json:
         args.json.write_text(json.dumps({"before": before, "rival": rival, "after": after}, indent=1) + "\n")
 
