@@ -8,7 +8,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 # rustup's shell set-up may not have been read yet, as in a fresh container.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: help setup build demo demo-eval demo-train test check fmt clippy docs fidelity fit-table interop vulkan-test cuda cuda-test licences fuzz-check fuzz-seeds fuzz-smoke race bench bench-rivals bench-regions stream-soak mqtt-test detector-test service-test aarch64-test deb deb-check clean-demo
+.PHONY: help setup build demo demo-eval demo-train test check fmt clippy docs fidelity fit-table interop vulkan-test check-features cuda cuda-test licences fuzz-check fuzz-seeds fuzz-smoke race bench bench-rivals bench-regions stream-soak mqtt-test detector-test service-test aarch64-test deb deb-check clean-demo
 
 help: ## list these commands
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 16
@@ -53,6 +53,9 @@ interop: setup ## load and run our mmproj file in stock libmtmd (builds llama.cp
 
 vulkan-test: setup ## build with Vulkan and run stages, answers and placement on Mesa's CPU device (libmtmd's tests, too)
 	@scripts/vulkan.sh $(TARGET)
+
+check-features: build ## type-check what is behind the features cuda and metal, without an SDK
+	@scripts/check_features.sh $(TARGET)
 
 cuda: setup ## build with CUDA, no GPU needed (CMAKE_CUDA_ARCHITECTURES: scripts/cuda.sh)
 	@scripts/cuda.sh $(TARGET)

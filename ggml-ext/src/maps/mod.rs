@@ -49,6 +49,7 @@ enum Data<'g> {
     Packed(Tensor<'g>),
     /// `[C, pixels]` of a mosaic.
     Mosaic(Mosaic, Tensor<'g>),
+    /// A mosaic of regions, which is made when it is needed.
     Pooled(Pooled<'g>),
     /// Packed, with statistics.
     Convolved(Convolved<'g>),
