@@ -120,7 +120,9 @@ impl Gemm for Floats {
             DType::F32 => true,
             DType::F16 => !multiplies_f16(),
             DType::Bf16 => {
-                self.is_on_tiles(product) || self.is_on_pairs(product) || !multiplies_bf16()
+                // Few columns are left to ggml there, which reads rows from memory faster.
+                let on_pairs = self.is_on_pairs(product) && product.n_columns > FEW;
+                self.is_on_tiles(product) || on_pairs || !multiplies_bf16()
             }
             _ => false,
         };
