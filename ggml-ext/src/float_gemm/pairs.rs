@@ -24,7 +24,7 @@ pub(super) fn is_available() -> bool {
 }
 
 /// The product of pairs in place of floats.
-pub(super) fn halved(product: &Product) -> Product {
+fn halved(product: &Product) -> Product {
     Product { dtype: DType::F32, n_in: product.n_in / 2, ..*product }
 }
 
